@@ -1,0 +1,123 @@
+//! What every driver answers, whatever its kind: who it is, what it remembers, how it feels.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ConfigKey, DriverError, PluginKind};
+
+/// The contract versions this SDK speaks.
+pub const CONTRACT: ContractRange = ContractRange { oldest: 1, newest: 1 };
+
+/// Contract versions, both ends included. Apart from Hull's own version: it moves only when a contract does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractRange {
+    pub oldest: u32,
+    pub newest: u32,
+}
+
+impl ContractRange {
+    /// The highest version both know.
+    pub fn settle(self, other: Self) -> Option<u32> {
+        let newest = self.newest.min(other.newest);
+        (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+/// What Hull says first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HostHello {
+    pub version: String,
+    pub contract: ContractRange,
+}
+
+/// What the plugin answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    pub name: String,
+    pub version: String,
+    pub kind: PluginKind,
+    pub contract: ContractRange,
+}
+
+/// What a driver is and can do. Hull asks this instead of knowing drivers by name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Description {
+    /// The word users write: `dir`, `bridge`, `container`, `debian`.
+    pub driver: String,
+    pub version: String,
+    /// Words of the contract's documentation: `optimised_copy`, `quota`, `inspect`, `nic:bridged`, …
+    pub capabilities: Vec<String>,
+    /// Keys of the objects the driver owns (a pool's, a network's, an instance's).
+    pub config: Vec<ConfigKey>,
+    /// Keys of the smaller objects in them: a volume's, a NIC's.
+    pub item_config: Vec<ConfigKey>,
+}
+
+impl Description {
+    pub fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|one| one == capability)
+    }
+}
+
+/// What a driver needs to find an object again: opaque to Hull, at most 32 KiB, stored with the object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handle {
+    /// The driver's own format version.
+    pub version: u16,
+    pub data: Vec<u8>,
+}
+
+/// A handle given back after a restart, with the object it was stored for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredHandle {
+    /// The id Hull chose: an [`crate::InstanceId`], a network's or a pool's name, or `INSTANCE/DEVICE` for a NIC.
+    pub object: String,
+    pub handle: Handle,
+}
+
+/// What became of an object while the driver was away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recovered {
+    /// Found and taken over.
+    Adopted,
+    /// It ended by itself; the wait status if known.
+    Gone { status: Option<i32> },
+    /// It may or may not be there.
+    Unknown { why: String },
+    /// The handle is from another boot or unreadable. Never a reason to destroy anything.
+    Lost,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    Ready,
+    Unhealthy { why: String },
+}
+
+/// The first channel of every plugin. Order: `hello`, then `describe`, then `recover` until all handles are through.
+#[tarpc::service]
+pub trait Lifecycle {
+    /// The handshake; must be answered within a second of the start.
+    async fn hello(host: HostHello) -> Hello;
+    async fn describe() -> Description;
+    /// One answer for each handle, in their order. Called in batches that fit a frame.
+    async fn recover(handles: Vec<StoredHandle>) -> Result<Vec<Recovered>, DriverError>;
+    async fn health() -> Health;
+    /// Finish what runs, take no more work. The process is ended afterwards.
+    async fn drain() -> Result<(), DriverError>;
+}
+
+/// The part of a driver that is the same for every kind. Only `describe` has no default.
+pub trait Driver: Clone + 'static {
+    fn describe(&self) -> Description;
+
+    /// See [`Lifecycle::recover`]. The default is for drivers that keep nothing outside their objects.
+    fn recover(&self, handles: Vec<StoredHandle>) -> impl Future<Output = Result<Vec<Recovered>, DriverError>> {
+        async move { Ok(vec![Recovered::Adopted; handles.len()]) }
+    }
+
+    fn health(&self) -> impl Future<Output = Health> {
+        async { Health::Ready }
+    }
+}

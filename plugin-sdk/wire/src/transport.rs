@@ -1,0 +1,178 @@
+//! A sequenced-packet socket as the `Stream` and `Sink` that tarpc asks for.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::{Sink, Stream};
+use hull_sys::message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tarpc::{ClientMessage, Response};
+use tokio::io::unix::AsyncFd;
+
+use crate::fd::{collecting, providing};
+use crate::frame::{self, Call, Reply};
+
+/// The largest frame, in bytes.
+pub const MAX_FRAME: usize = frame::MAX_FRAME;
+
+thread_local! {
+    static RECEIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_FRAME + 1]);
+}
+
+/// The calling end of a connection.
+pub struct ClientTransport<Req, Resp>(Packets<Reply<Resp>>, PhantomData<fn(Req)>);
+/// The answering end of a connection.
+pub struct ServerTransport<Req, Resp>(Packets<Call<Req>>, PhantomData<fn(Resp)>);
+
+/// The calling end over `socket`, a non-blocking `SOCK_SEQPACKET` socket. Must be called inside a tokio runtime.
+pub fn connect<Req, Resp>(socket: OwnedFd) -> io::Result<ClientTransport<Req, Resp>> {
+    Ok(ClientTransport(Packets::new(socket)?, PhantomData))
+}
+
+/// The answering end over `socket`, a non-blocking `SOCK_SEQPACKET` socket. Must be called inside a tokio runtime.
+pub fn accept<Req, Resp>(socket: OwnedFd) -> io::Result<ServerTransport<Req, Resp>> {
+    Ok(ServerTransport(Packets::new(socket)?, PhantomData))
+}
+
+impl<Req, Resp: DeserializeOwned> Stream for ClientTransport<Req, Resp> {
+    type Item = io::Result<Response<Resp>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_receive(cx).map(|item| item.map(|frame| frame.map(Reply::into_tarpc)))
+    }
+}
+
+impl<Req: Serialize, Resp> Sink<ClientMessage<Req>> for ClientTransport<Req, Resp> {
+    type Error = io::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: ClientMessage<Req>) -> io::Result<()> {
+        match Call::from_tarpc(message) {
+            Some(call) => self.0.enqueue(&call),
+            None => Ok(()),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+}
+
+impl<Req: DeserializeOwned, Resp> Stream for ServerTransport<Req, Resp> {
+    type Item = io::Result<ClientMessage<Req>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_receive(cx).map(|item| item.map(|frame| frame.map(Call::into_tarpc)))
+    }
+}
+
+impl<Req, Resp: Serialize> Sink<Response<Resp>> for ServerTransport<Req, Resp> {
+    type Error = io::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    /// An answer that does not fit a frame is replaced by an error for its caller; the connection lives on.
+    fn start_send(mut self: Pin<&mut Self>, response: Response<Resp>) -> io::Result<()> {
+        let id = response.request_id;
+        self.0.enqueue(&Reply::from_tarpc(response)).or_else(|error| {
+            self.0.enqueue(&Reply::<Resp>::Failed { id, detail: format!("cannot send the answer: {error}") })
+        })
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+}
+
+struct Packets<In> {
+    socket: AsyncFd<OwnedFd>,
+    outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    incoming: PhantomData<fn() -> In>,
+}
+
+impl<In> Packets<In> {
+    #[allow(unsafe_code)]
+    fn new(socket: OwnedFd) -> io::Result<Self> {
+        // SAFETY: an OwnedFd stays open and stands for the same socket until it is dropped, which `AsyncFd` does itself.
+        let socket = unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)?;
+        Ok(Self { socket, outgoing: VecDeque::new(), incoming: PhantomData })
+    }
+
+    fn enqueue<Out: Serialize>(&mut self, message: &Out) -> io::Result<()> {
+        let (bytes, descriptors) = collecting(|| frame::encode(message));
+        if descriptors.len() > message::MAX_DESCRIPTORS {
+            return Err(io::Error::other(format!("{} descriptors in one message", descriptors.len())));
+        }
+        self.outgoing.push_back((bytes?, descriptors));
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some((bytes, descriptors)) = self.outgoing.front() {
+            // Most packets fit the socket's buffer at once: ask for readiness only when the kernel says to wait.
+            let mut guard = ready!(self.socket.poll_write_ready(cx))?;
+            let sent = guard.try_io(|socket| Ok(message::send(socket.get_ref().as_fd(), bytes, descriptors)?));
+            match sent {
+                Ok(result) => {
+                    result?;
+                    self.outgoing.pop_front();
+                }
+                Err(_would_block) => continue,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<In: DeserializeOwned> Packets<In> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<In>>> {
+        loop {
+            let mut guard = match ready!(self.socket.poll_read_ready(cx)) {
+                Ok(guard) => guard,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            };
+            let received = RECEIVED.with_borrow_mut(|buffer| {
+                guard.try_io(|socket| {
+                    let (length, descriptors) = message::receive(socket.get_ref().as_fd(), buffer)?;
+                    Ok((length > 0).then(|| decode(&buffer[..length], descriptors)))
+                })
+            });
+            match received {
+                Ok(Ok(frame)) => return Poll::Ready(frame),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Poll::Ready(None),
+                Ok(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+fn decode<In: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<In> {
+    if bytes.len() > MAX_FRAME {
+        return Err(io::Error::other("frame too long"));
+    }
+    let (message, left) = providing(descriptors, || frame::decode(bytes));
+    if left > 0 {
+        return Err(io::Error::other(format!("{left} descriptors that the message does not name")));
+    }
+    message
+}
