@@ -55,7 +55,7 @@ async fn make(State(hull): State<Hull>, scope: Scope, Json(body): Json<Value>) -
     let post: InstancesPost =
         serde_json::from_value(body).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))?;
     let profiles = given.then(|| post.profiles.clone());
-    create::create(&hull, post, profiles)
+    create::create(&hull, post, profiles).await
 }
 
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {

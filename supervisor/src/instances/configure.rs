@@ -30,7 +30,7 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     new.profiles = create::existing_profiles(hull, put.profiles)?;
     new.description = put.description;
     new.ephemeral = put.ephemeral;
-    check(hull, entry, &old, &new)?;
+    check(hull, entry, &old, &new).await?;
     let (_, expanded) = expand::expand(hull, &new);
     create::fill_hwaddrs(&mut new.config, &expanded);
     store_record(hull, entry, new).await?;
@@ -81,9 +81,9 @@ pub(super) async fn profile_changed(hull: &Hull, entry: &Arc<Entry>) -> Result<(
     apply(hull, entry).await
 }
 
-fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result<(), ApiError> {
-    validate::config(hull, &new.config)?;
-    validate::devices(hull, &new.devices)?;
+async fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result<(), ApiError> {
+    validate::config(hull, &new.config).await?;
+    validate::devices(hull, &new.devices).await?;
     let (_, devices) = expand::expand(hull, new);
     validate::expanded(&devices)?;
     let (_, before) = expand::expand(hull, old);

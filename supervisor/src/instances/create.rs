@@ -4,7 +4,7 @@ use axum::response::Response;
 use chrono::Utc;
 use hull_api::{InstanceSource, InstancesPost};
 use hull_plugin::storage::{ContentKind, VolumeSource};
-use hull_plugin::{Code, ConfigMap, Fingerprint, OperationId, PoolName};
+use hull_plugin::{Code, ConfigMap, Fingerprint, OperationId, PluginKind, PoolName};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
@@ -20,21 +20,19 @@ use crate::storage::VolumeRow;
 /// Checks what can be checked now, and makes the rest an operation.
 ///
 /// `profiles` is `None` when the client named no list: an empty list means no profile at all.
-pub(super) fn create(hull: &Hull, post: InstancesPost, profiles: Option<Vec<String>>) -> Result<Response, ApiError> {
+pub(super) async fn create(hull: &Hull, post: InstancesPost, profiles: Option<Vec<String>>) -> Result<Response, ApiError> {
     let name = match post.name.as_str() {
         "" => pet_name::free(|name| hull.instances.get(name).is_ok()),
         text => text.parse()?,
     };
     let kind = if post.kind.is_empty() { "container" } else { post.kind.as_str() };
-    let driver = hull.plugins.instance_driver_for(kind).ok_or_else(|| {
-        ApiError::bad_request(format!("No instance driver for type \"{kind}\" is installed (see `hull plugin list`)"))
-    })?;
+    let driver = driver_for(hull, kind).await?;
     if !matches!(post.source.kind.as_str(), "image" | "none") {
         return Err(ApiError::bad_request(format!("Instances cannot be made from a source of type \"{}\" yet", post.source.kind)));
     }
     let profiles = existing_profiles(hull, profiles.unwrap_or_else(|| vec!["default".to_owned()]))?;
-    validate::config(hull, &post.config)?;
-    validate::devices(hull, &post.devices)?;
+    validate::config(hull, &post.config).await?;
+    validate::devices(hull, &post.devices).await?;
     let record = Record {
         name: name.clone(),
         kind: kind.to_owned(),
@@ -60,6 +58,14 @@ pub(super) fn existing_profiles(hull: &Hull, profiles: Vec<String>) -> Result<Ve
         Some(missing) => Err(ApiError::bad_request(format!("Requested profile '{missing}' doesn't exist"))),
         None => Ok(profiles),
     }
+}
+
+/// The driver that declares `type:KIND`.
+async fn driver_for(hull: &Hull, kind: &str) -> Result<String, ApiError> {
+    let capability = format!("type:{kind}");
+    let described = hull.plugins.descriptions(PluginKind::Instance).await;
+    let found = described.iter().find(|one| one.can(&capability)).map(|one| one.driver.clone());
+    found.ok_or_else(|| ApiError::bad_request(format!("No driver for instances of type \"{kind}\" is installed or works")))
 }
 
 async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: Handle) -> Result<(), ApiError> {

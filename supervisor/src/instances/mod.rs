@@ -22,6 +22,7 @@ mod exec;
 mod exec_control;
 mod expand;
 mod files;
+mod identity;
 mod idmap;
 mod model;
 mod pet_name;

@@ -12,7 +12,7 @@ use super::model::{Devices, InstanceName, Record};
 use super::{configure, store};
 use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::plugins::ProcessIdentity;
+use super::identity::ProcessIdentity;
 use crate::state::{Database, StateError};
 
 /// Every instance.

@@ -25,7 +25,7 @@ use crate::api::ApiError;
 use crate::cgroups::InstanceLimits;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
-use crate::plugins::ProcessIdentity;
+use super::identity::ProcessIdentity;
 
 /// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {

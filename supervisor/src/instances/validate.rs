@@ -3,7 +3,9 @@
 //! Keys that mean the same for every driver are here; a driver's own come from its `describe()`. Anything else is refused:
 //! a misspelt key must not look as if it worked.
 
-use hull_plugin::{ConfigKey, ConfigMap, ValueKind};
+use std::sync::Arc;
+
+use hull_plugin::{ConfigKey, ConfigMap, Description, PluginKind, ValueKind};
 
 use super::expand;
 use super::model::Devices;
@@ -32,10 +34,10 @@ fn common_keys() -> Vec<ConfigKey> {
 }
 
 /// Refuses unknown keys and impossible values.
-pub(crate) fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiError> {
+pub(crate) async fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiError> {
     let mut known = common_keys();
-    for description in hull.plugins.instance_descriptions() {
-        known.extend(description.config);
+    for description in hull.plugins.descriptions(PluginKind::Instance).await {
+        known.extend(description.config.iter().cloned());
     }
     config.iter().filter(|(_, value)| !value.is_empty()).try_for_each(|(key, value)| {
         let invalid = |why: String| ApiError::bad_request(format!("Invalid config: {why}"));
@@ -47,9 +49,12 @@ pub(crate) fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiError> {
 }
 
 /// Refuses unknown types and keys of devices, and what cannot be attached.
-pub(crate) fn devices(hull: &Hull, devices: &Devices) -> Result<(), ApiError> {
+pub(crate) async fn devices(hull: &Hull, devices: &Devices) -> Result<(), ApiError> {
+    // Only a NIC asks a driver; without one, none is started for this.
+    let has_nic = devices.values().any(|device| expand::kind(device) == "nic");
+    let drivers = if has_nic { hull.plugins.descriptions(PluginKind::Network).await } else { Vec::new() };
     devices.iter().try_for_each(|(name, device)| {
-        check_device(hull, name, device).map_err(|why| {
+        check_device(hull, &drivers, name, device).map_err(|why| {
             ApiError::bad_request(format!("Invalid devices: Device validation failed for \"{name}\": {why}"))
         })
     })
@@ -69,12 +74,12 @@ pub(crate) fn expanded(devices: &Devices) -> Result<(), ApiError> {
     }
 }
 
-fn check_device(hull: &Hull, name: &str, device: &ConfigMap) -> Result<(), String> {
+fn check_device(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &ConfigMap) -> Result<(), String> {
     hull_plugin::DeviceName::new(name).map_err(|error| error.to_string())?;
     match expand::kind(device) {
         "none" => Ok(()),
         "disk" => check_disk(hull, name, device),
-        "nic" => check_nic(hull, device),
+        "nic" => check_nic(hull, drivers, device),
         _ => Err(format!("Failed loading device \"{name}\": Unsupported device type")),
     }
 }
@@ -113,22 +118,22 @@ fn check_source(name: &str, source: &str, device: &ConfigMap) -> Result<(), Stri
     Err(format!("Missing source path \"{source}\" for disk \"{name}\""))
 }
 
-fn check_nic(hull: &Hull, device: &ConfigMap) -> Result<(), String> {
+fn check_nic(hull: &Hull, drivers: &[Arc<Description>], device: &ConfigMap) -> Result<(), String> {
     let network = device.get("network");
     let nictype = device.get("nictype");
     let description = match (network, nictype) {
         (Some(_), Some(_)) => return Err("Cannot use \"nictype\" property in conjunction with \"network\" property".into()),
         (None, None) => return Err("Failed loading device: Unsupported device type".into()),
         (Some(network), None) => match hull.networks.find(network) {
-            Some(network) => hull.plugins.network_description(&network.driver),
+            Some(network) => drivers.iter().find(|one| one.driver == network.driver),
             None => return Err(format!("Failed loading network \"{network}\": Network not found")),
         },
         (None, Some(nictype)) => {
-            let found = hull.plugins.network_description_for_nic(nictype);
+            let found = drivers.iter().find(|one| one.can(&format!("nic:{nictype}")));
             Some(found.ok_or_else(|| format!("Unsupported NIC type \"{nictype}\""))?)
         }
     };
-    let keys = description.map(|description| description.item_config).unwrap_or_default();
+    let keys = description.map(|description| description.item_config.as_slice()).unwrap_or_default();
     let known = ["type", "network", "nictype", "name", "hwaddr", "mtu"];
     only(device, |key| known.contains(&key) || keys.iter().any(|one| one.covers(key)))?;
     device.iter().filter(|(_, value)| !value.is_empty()).try_for_each(|(key, value)| {
