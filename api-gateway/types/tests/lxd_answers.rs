@@ -4,8 +4,8 @@ use hull_api::*;
 use serde::{Serialize, de::DeserializeOwned};
 
 fn round_trip<T: Serialize + DeserializeOwned + Default>(captured: &str) {
-    let answer: Response<T> = serde_json::from_str(captured).unwrap();
-    let written = serde_json::to_string_pretty(&answer).unwrap();
+    let answer: Response<T> = serde_json::from_str(captured).expect("LXD answers JSON of this type");
+    let written = serde_json::to_string_pretty(&answer).expect("plain data becomes JSON");
     let compact = |text: &str| text.lines().map(str::trim_start).collect::<String>().replace("\": ", "\":");
     assert_eq!(compact(&written), compact(captured));
 }
