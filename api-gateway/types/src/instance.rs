@@ -105,8 +105,8 @@ pub struct InstancesPost {
     #[serde(deserialize_with = "null")]
     pub devices: Devices,
     pub ephemeral: bool,
-    #[serde(deserialize_with = "null")]
-    pub profiles: Vec<String>,
+    /// `None`: the default profile, or those of the image. Empty: none at all.
+    pub profiles: Option<Vec<String>>,
     /// Name of the snapshot to go back to.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub restore: String,
