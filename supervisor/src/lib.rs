@@ -4,7 +4,9 @@
 //! rules), `store.rs` (its SQL), and one file a verb that spans plugins. Start with [`hull::Hull`].
 
 mod api;
+mod certificates;
 mod events;
+mod filter;
 mod hull;
 mod images;
 mod instances;
@@ -12,6 +14,10 @@ mod networks;
 mod operations;
 mod plans;
 mod profiles;
+mod projects;
 mod server;
 mod state;
 mod storage;
+mod sys;
+mod used_by;
+mod warnings;

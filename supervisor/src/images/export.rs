@@ -7,15 +7,16 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
-use axum::response::Response;
-use hull_plugin::{Fingerprint, StreamFd};
+use axum::response::{IntoResponse, Response};
+use hull_gateway_contract::ReplyBody;
+use hull_plugin::{FileFd, Fingerprint, StreamFd};
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
 
 use super::files::{self, Opened};
 use super::model::Image;
 use crate::api::{ApiError, Reply};
-use crate::gateway::{file_response, stream_response};
+use crate::gateway::descriptor_response;
 use crate::hull::Hull;
 
 pub(super) fn export(hull: &Hull, image: &Image) -> Reply {
@@ -31,7 +32,8 @@ fn unified(image: &Image, file: File) -> io::Result<Response> {
     let length = file.metadata()?.len();
     let disposition = format!("inline;filename={}{}", image.fingerprint, files::suffix(&file));
     let headers = [("content-type", "application/octet-stream".to_owned()), ("content-disposition", disposition)];
-    Ok(file_response(file, length, headers))
+    let file = FileFd::new(file);
+    Ok((headers, descriptor_response(ReplyBody::File { file, start: 0, length })).into_response())
 }
 
 fn split(hull: &Hull, image: &Image, metadata: File, rootfs: File) -> io::Result<Response> {
@@ -48,7 +50,8 @@ fn split(hull: &Hull, image: &Image, metadata: File, rootfs: File) -> io::Result
             Ok(()) => {}
         }
     });
-    Ok(stream_response(StreamFd::new(OwnedFd::from(reader)), [("content-type", content_type)]))
+    let stream = StreamFd::new(OwnedFd::from(reader));
+    Ok(([("content-type", content_type)], descriptor_response(ReplyBody::Stream(stream))).into_response())
 }
 
 fn write_parts(pipe: &mut File, fingerprint: &Fingerprint, files: &Opened, boundary: &str) -> io::Result<()> {

@@ -4,7 +4,7 @@
 //! known about it: until then a crash leaves nothing.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -138,16 +138,6 @@ pub(super) fn suffix(file: &File) -> &'static str {
         Ok(_) => suffix_of(&start),
         Err(_) => "",
     }
-}
-
-/// A document that a driver handed over in sealed memory.
-pub(super) fn read_memory(memory: hull_plugin::MemoryFd) -> io::Result<Vec<u8>> {
-    const LONGEST: u64 = 4 << 20;
-    let mut file = File::from(memory.into_owned());
-    let mut bytes = Vec::new();
-    io::Seek::rewind(&mut file)?;
-    file.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn suffix_of(start: &[u8]) -> &'static str {

@@ -142,7 +142,7 @@ impl Change<'_> {
         let instance = self.record.name.id();
         match expand::kind(device) {
             "nic" => {
-                let driver = self.hull.networks.handle_for_nic(self.hull, device)?;
+                let driver = self.hull.networks.handle_for_nic(self.hull, device).await?;
                 let handle = self.running.row.nics.get(name).map(|nic| nic.handle.clone());
                 Ok(driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, handle.as_ref()).await?)
             }

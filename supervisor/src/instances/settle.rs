@@ -88,7 +88,7 @@ pub(super) async fn detach_nics(
     let mut first = Ok(());
     for (name, nic) in expand::of_kind(devices, "nic") {
         let detached = async {
-            let driver = hull.networks.handle_for_nic(hull, nic)?;
+            let driver = hull.networks.handle_for_nic(hull, nic).await?;
             let handle = nics.get(name).map(|attachment| attachment.handle.clone());
             Ok::<_, ApiError>(driver.detach_nic(operation, &record.name.id(), &DeviceName::new(name)?, handle.as_ref()).await?)
         };

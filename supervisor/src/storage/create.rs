@@ -55,7 +55,7 @@ pub(super) enum Place {
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct CreatePool {
+pub(super) struct CreatePool {
     pool: Pool,
     place: Place,
 }

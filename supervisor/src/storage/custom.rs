@@ -81,19 +81,19 @@ fn unused(hull: &Hull, pool: &Pool, name: &VolumeName) -> Result<(), ApiError> {
 
 /// Makes an empty custom volume.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct CreateVolume {
+pub(super) struct CreateVolume {
     row: VolumeRow,
 }
 
 /// Deletes a volume that nothing uses.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct DeleteVolume {
+pub(super) struct DeleteVolume {
     row: VolumeRow,
 }
 
 /// Gives a volume another name.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct RenameVolume {
+pub(super) struct RenameVolume {
     from: VolumeName,
     row: VolumeRow,
 }

@@ -25,7 +25,7 @@ pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct DeletePool {
+pub(super) struct DeletePool {
     pool: Pool,
     place: Place,
 }
