@@ -140,6 +140,22 @@ pub(crate) fn json_column<T: DeserializeOwned>(row: &Row, index: usize) -> rusql
     }
 }
 
+/// What goes into such a column.
+pub(crate) fn json_text<T: serde::Serialize + ?Sized>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// A text column that holds a name or another checked type.
+pub(crate) fn parsed_column<T>(row: &Row, index: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.get(index)?;
+    text.parse().map_err(|error: T::Err| {
+        rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, error.into())
+    })
+}
+
 trait IntoError {
     fn into_error(self, index: usize) -> rusqlite::Error;
 }

@@ -8,5 +8,5 @@ mod database;
 mod journal;
 mod migrations;
 
-pub(crate) use database::{Database, StateError, json_column};
+pub(crate) use database::{Database, StateError, json_column, json_text, parsed_column};
 pub(crate) use journal::{Entry, Journal};
