@@ -77,7 +77,7 @@ pub(super) async fn attach_nic(
     namespace: &NetworkNamespaceFd,
     operation: &OperationId,
 ) -> Result<Attachment, ApiError> {
-    let driver = hull.networks.handle_for_nic(hull, nic)?;
+    let driver = hull.networks.handle_for_nic(hull, nic).await?;
     let volatile = |key: &str| record.config.get(&format!("volatile.{name}.{key}")).cloned();
     let own = |key: &str| nic.get(key).filter(|value| !value.is_empty()).cloned();
     let spec = NicSpec {

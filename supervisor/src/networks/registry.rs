@@ -31,6 +31,15 @@ impl Networks {
         self.find(name).ok_or_else(|| ApiError::not_found("Network not found"))
     }
 
+    /// The handles of one driver's networks.
+    pub(crate) fn handles(&self, driver: &str) -> Vec<hull_plugin::StoredHandle> {
+        let of_driver = self.all().into_iter().filter(|network| network.driver == driver);
+        let stored = |network: Arc<Network>| {
+            Some(hull_plugin::StoredHandle { object: network.name.to_string(), handle: network.handle.clone()? })
+        };
+        of_driver.filter_map(stored).collect()
+    }
+
     /// Every managed network, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Network>> {
         self.read().values().map(|(network, _)| network.clone()).collect()
