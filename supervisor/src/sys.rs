@@ -52,9 +52,6 @@ pub(crate) fn read_memory(memory: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
 /// Watches a descriptor for readiness. Must be called inside a tokio runtime.
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd stays open and stands for the same object until it is dropped, which `AsyncFd` does itself.
