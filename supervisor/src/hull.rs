@@ -12,6 +12,7 @@ use crate::cgroups::Cgroups;
 use crate::events::Bus;
 use crate::images::Images;
 use crate::instances::Instances;
+use crate::keeper::KeeperClient;
 use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::Plugins;
@@ -35,7 +36,8 @@ pub struct Parts {
     /// Everything that runs beside requests; awaited when the daemon ends.
     pub(crate) tasks: TaskTracker,
     pub(crate) plugins: Plugins,
-    pub(crate) cgroups: Arc<Cgroups>,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) keeper: KeeperClient,
     pub(crate) server: Server,
     pub(crate) profiles: Profiles,
     pub(crate) storage: Storage,

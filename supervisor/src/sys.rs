@@ -5,17 +5,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdDatagram;
 
-use tokio::io::AsyncReadExt;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixDatagram;
 use tokio::net::unix::pipe;
 
 /// Waits until a process has ended (its pidfd becomes readable).
 pub(crate) async fn process_ended(process: impl AsFd) -> io::Result<()> {
     let copy = process.as_fd().try_clone_to_owned()?;
-    // SAFETY: an OwnedFd stays open and stands for the same process until it is dropped, which `AsyncFd` does itself.
-    let registered = unsafe { AsyncFd::register(copy) }.map_err(io::Error::from)?;
-    registered.readable().await.map(drop)
+    watch(copy, Interest::READABLE)?.readable().await.map(drop)
 }
 
 /// Reads a pipe to its end, at most `limit` bytes.
@@ -53,4 +51,9 @@ pub(crate) fn read_memory(memory: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+/// Watches a descriptor for readiness. Must be called inside a tokio runtime.
+pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd stays open and stands for the same object until it is dropped, which `AsyncFd` does itself.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
 }

@@ -44,10 +44,10 @@ const LONGEST_DOCUMENT: u64 = 4 << 20;
 impl<S: Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
-    async fn from_request(mut request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         use http_body_util::BodyExt;
         let unreadable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("cannot read the body: {error}"));
-        if let Some(upload) = request.extensions_mut().remove::<crate::gateway::UploadStream>() {
+        if let Some(upload) = crate::gateway::take_upload(request.extensions()) {
             let bytes = upload.read_document(LONGEST_DOCUMENT).await.map_err(|error| unreadable(&error))?;
             return Ok(Self(bytes.into()));
         }

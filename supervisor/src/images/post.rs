@@ -10,19 +10,19 @@ use super::model::Image;
 use super::pull::{self, Remote};
 use super::upload;
 use crate::api::{ApiError, Body, Reply};
-use crate::gateway::UploadStream;
+use crate::gateway::take_upload;
 use crate::hull::Hull;
 use crate::operations::{Class, Handle, Spec};
 
-pub(super) async fn post(hull: Hull, mut request: Request) -> Reply {
+pub(super) async fn post(hull: Hull, request: Request) -> Reply {
     let headers = request.headers().clone();
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     if content_type.starts_with("application/json") {
         let Body(bytes) = Body::from_request(request, &()).await?;
         return from_document(hull, parsed(&bytes)?);
     }
-    let sinks = match request.extensions_mut().remove::<UploadStream>() {
-        Some(stream) => upload::receive(&hull, stream.into_stream(), &content_type).await?,
+    let sinks = match take_upload(request.extensions()) {
+        Some(upload) => upload::receive(&hull, upload.stream, &content_type).await?,
         None => {
             let Body(bytes) = Body::from_request(request, &()).await?;
             // Clients that do not say what they send: a document parses, an image does not.

@@ -4,15 +4,72 @@ use std::sync::Arc;
 
 use super::create::Create;
 use super::delete::Delete;
-use super::registry::{Entry, Live, Running, RunningRow};
+use super::model::InstanceName;
+use super::registry::{Busy, Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
 use super::{expand, power, settle, store, validate};
 use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::plans;
+use crate::plans::{self, Plan};
 use crate::state::{Entry as JournalEntry, StateError};
 use hull_plugin::{OperationId, ProcessFd};
+
+/// Keeps everybody else from what a cut plan is about, until it is taken up.
+pub(crate) fn guard(entry: &JournalEntry, hull: &Hull) -> Vec<Guard> {
+    let about = [Create::about(&entry.plan), Start::about(&entry.plan), Delete::about(&entry.plan), Rename::about(&entry.plan)];
+    let kinds = [Create::KIND, Start::KIND, Delete::KIND, Rename::KIND];
+    let names = kinds.into_iter().zip(about).filter(|(kind, _)| *kind == entry.kind).flat_map(|(_, names)| names);
+    names.filter_map(|name| Guard::on(hull, &name)).collect()
+}
+
+/// The right to an instance, or to its name when it is not there.
+pub(crate) enum Guard {
+    Instance { _busy: Busy },
+    Name { _reserved: Reservation },
+}
+
+impl Guard {
+    fn on(hull: &Hull, name: &InstanceName) -> Option<Self> {
+        match hull.instances.get(name) {
+            Ok(entry) => entry.claim("recovery").ok().map(|busy| Self::Instance { _busy: busy }),
+            Err(_) => hull.instances.reserve(name).ok().map(|reserved| Self::Name { _reserved: reserved }),
+        }
+    }
+}
+
+/// The instances a journalled plan is about.
+trait About: Plan {
+    fn names(&self) -> Vec<InstanceName>;
+
+    fn about(plan: &str) -> Vec<InstanceName> {
+        serde_json::from_str::<Self>(plan).map(|plan| plan.names()).unwrap_or_default()
+    }
+}
+
+impl About for Create {
+    fn names(&self) -> Vec<InstanceName> {
+        vec![self.record.name.clone()]
+    }
+}
+
+impl About for Start {
+    fn names(&self) -> Vec<InstanceName> {
+        vec![self.record.name.clone()]
+    }
+}
+
+impl About for Delete {
+    fn names(&self) -> Vec<InstanceName> {
+        vec![self.record.name.clone()]
+    }
+}
+
+impl About for Rename {
+    fn names(&self) -> Vec<InstanceName> {
+        vec![self.from.clone(), self.renamed.name.clone()]
+    }
+}
 
 /// Takes up one of this noun's plans; `false` if it is not one.
 pub(crate) async fn resume_plans(entry: &JournalEntry, hull: &Hull) -> Result<bool, ApiError> {
@@ -50,7 +107,7 @@ pub(crate) fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError> {
 fn adopt(hull: &Hull, entry: &Arc<Entry>, row: RunningRow, process: ProcessFd) {
     tracing::info!(instance = %row.instance, pid = row.process.pid, "adopting a running instance");
     let running = Arc::new(Running { pid: row.process.pid, process, row });
-    let frozen = hull.cgroups.is_frozen(&entry.record().name.id());
+    let frozen = hull.cgroups.instance(entry.record().name.as_str()).is_frozen();
     entry.set_applied(Some(expand::expand(hull, &entry.record())));
     entry.set_live(if frozen { Live::Frozen(running.clone()) } else { Live::Running(running.clone()) });
     settle::watch(hull, entry, running);

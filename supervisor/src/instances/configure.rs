@@ -11,7 +11,7 @@ use hull_plugin::{ConfigMap, DeviceName, NetworkNamespaceFd, OperationId};
 
 use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
-use super::{create, devices, expand, start, store, validate};
+use super::{cgroup, create, devices, expand, store, validate};
 use crate::api::ApiError;
 use crate::hull::Hull;
 
@@ -110,9 +110,9 @@ async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
     let (Some(running), Some((old_config, old_devices))) = (live.running(), entry.applied()) else { return Ok(()) };
     let record = entry.record();
     let (config, devices) = expand::expand(hull, &record);
-    if start::limits(&config) != start::limits(&old_config) {
-        let set = hull.cgroups.set_limits(&record.name.id(), &start::limits(&config));
-        set.map_err(|error| ApiError::bad_request(format!("cannot change the limits of instance `{}`: {error}", record.name)))?;
+    let limited = |config: &ConfigMap| config.iter().filter(|(key, _)| key.starts_with("limits.")).map(|(key, value)| (key.clone(), value.clone())).collect::<ConfigMap>();
+    if limited(&config) != limited(&old_config) {
+        cgroup::set_limits(hull, &record, &config)?;
     }
     let change = Change { hull, record: &record, running, operation: OperationId::random() };
     let gone = expand::effective(&old_devices).filter(|(name, device)| devices.get(*name) != Some(*device));

@@ -125,7 +125,7 @@ pub(super) fn fill_hwaddrs(config: &mut ConfigMap, devices: &super::Devices) {
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Create {
-    record: Record,
+    pub(super) record: Record,
     pool: PoolName,
     fingerprint: Option<Fingerprint>,
     /// For progress and cancelling; a plan taken up after a crash has nobody waiting.

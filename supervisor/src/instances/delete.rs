@@ -34,7 +34,7 @@ pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Delete {
-    record: Record,
+    pub(super) record: Record,
 }
 
 impl Plan for Delete {

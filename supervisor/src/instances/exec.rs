@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::exec_control::{self, Controlled};
-use super::expand;
+use super::{cgroup, expand};
 use super::registry::{Entry, Live};
 use crate::api::ApiError;
 use crate::hull::Hull;
@@ -125,7 +125,7 @@ impl Command {
             group: self.post.group,
             directory: self.post.cwd.clone(),
             terminal: self.size(),
-            cgroup: self.hull.cgroups.instance_path(&record.name.id()),
+            cgroup: cgroup::path(&self.hull, &record.name.id()),
         }
     }
 

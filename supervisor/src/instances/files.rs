@@ -10,7 +10,7 @@ use hull_plugin::instance::{FileContent, FileFound, FilesAt, NewFile, NewFileKin
 use hull_plugin::{MountFd, OperationId};
 
 use super::registry::{Entry, Live};
-use super::{devices, idmap, settle, start};
+use super::{cgroup, devices, idmap, settle};
 use crate::api::{ApiError, Reply, empty, sync};
 use crate::gateway::descriptor_response;
 use crate::hull::Hull;
@@ -87,7 +87,7 @@ async fn with_files<T>(
 async fn mounted_root(hull: &Hull, entry: &Entry, operation: &OperationId) -> Result<MountFd, ApiError> {
     let record = entry.record();
     let map = idmap::default_map();
-    let cgroup = start::make_cgroup(hull, &record, &record.config, &map)?;
+    let cgroup = cgroup::make(hull, &record, &record.config, &map)?;
     let preparation = Preparation { instance: record.name.id(), idmap: map, cgroup };
     let prepared = hull.plugins.instance(&record.driver)?.prepare(operation, &preparation).await?;
     let root = devices::mount_root(hull, &record, operation).await?;

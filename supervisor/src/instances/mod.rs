@@ -13,6 +13,7 @@
 
 mod adopt;
 mod api;
+mod cgroup;
 mod configure;
 mod console;
 mod create;
@@ -24,6 +25,7 @@ mod expand;
 mod files;
 mod identity;
 mod idmap;
+mod limits;
 mod model;
 mod pet_name;
 mod power;
@@ -35,7 +37,8 @@ mod state;
 mod store;
 pub(crate) mod validate;
 
-pub(crate) use adopt::{adopt_all, resume_plans, start_again};
+pub(crate) use adopt::{adopt_all, guard, resume_plans, start_again};
 pub(crate) use api::routes;
 pub(crate) use model::{Devices, InstanceName, Record};
-pub(crate) use registry::Instances;
+pub(crate) use power::stop_all;
+pub(crate) use registry::{Entry, Instances};

@@ -9,7 +9,7 @@ use hull_plugin::OperationId;
 use hull_plugin::instance::StopSignal;
 
 use super::registry::{Busy, Entry, Live};
-use super::start;
+use super::{expand, start};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::operations::Spec;
@@ -122,6 +122,23 @@ impl Verb {
 pub(super) async fn start_quietly(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
     let _busy = entry.claim("start")?;
     start::start(hull, entry, &OperationId::random()).await
+}
+
+/// The host shuts down: every instance is stopped, the most important last, and those that ran start again with it.
+pub(crate) async fn stop_all(hull: &Hull) {
+    let stopping = hull.instances.all().into_iter().filter(|entry| entry.live().running().is_some());
+    let stops = stopping.map(|entry| async move {
+        let (config, _) = expand::expand(hull, &entry.record());
+        let patience = config.get("boot.host_shutdown_timeout").and_then(|text| text.parse().ok()).unwrap_or(30);
+        let operation = OperationId::random();
+        let clean = stop(hull, &entry, How::Clean(Some(Duration::from_secs(patience))), &operation).await;
+        if clean.is_err()
+            && let Err(error) = kill(hull, &entry, &operation).await
+        {
+            tracing::error!(instance = %entry.record().name, %error, "cannot stop the instance");
+        }
+    });
+    futures::future::join_all(stops).await;
 }
 
 async fn stop(hull: &Hull, entry: &Arc<Entry>, how: How, operation: &OperationId) -> Result<(), ApiError> {

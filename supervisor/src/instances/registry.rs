@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hull_plugin::network::Attachment;
-use hull_plugin::{ConfigMap, Handle, InstanceId, ProcessFd};
+use hull_plugin::{ConfigMap, Handle, InstanceId, ProcessFd, StoredHandle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ pub(crate) struct Instances {
 }
 
 /// A name that nobody else can take, until this is dropped.
-pub(super) struct Reservation {
+pub(crate) struct Reservation {
     name: InstanceName,
     reserved: Arc<Mutex<BTreeSet<InstanceName>>>,
 }
@@ -143,7 +143,7 @@ impl Entry {
 }
 
 /// The right to change an instance. One verb at a time has it.
-pub(super) struct Busy(Arc<Entry>);
+pub(crate) struct Busy(Arc<Entry>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -180,6 +180,26 @@ impl Instances {
     /// The stored records, for `used_by` lists.
     pub(crate) fn records(&self) -> Vec<Arc<Record>> {
         self.read().values().map(|entry| entry.record()).collect()
+    }
+
+    /// The handles of the running instances of one driver.
+    pub(crate) fn handles(&self, driver: &str) -> Vec<StoredHandle> {
+        let of_driver = self.all().into_iter().filter(|entry| entry.record().driver == driver);
+        let running = of_driver.filter_map(|entry| entry.live().running().cloned());
+        running.map(|running| StoredHandle { object: running.row.instance.clone(), handle: running.row.handle.clone() }).collect()
+    }
+
+    /// The handles of the running instances' NICs, as `INSTANCE/DEVICE`.
+    pub(crate) fn nic_handles(&self) -> Vec<StoredHandle> {
+        let running = self.all().into_iter().filter_map(|entry| entry.live().running().cloned());
+        let nics = running.flat_map(|running| {
+            let handle = |(device, nic): (&String, &Attachment)| StoredHandle {
+                object: format!("{}/{device}", running.row.instance),
+                handle: nic.handle.clone(),
+            };
+            running.row.nics.iter().map(handle).collect::<Vec<_>>()
+        });
+        nics.collect()
     }
 
     /// Claims a name for an instance to be.

@@ -28,8 +28,8 @@ pub(super) async fn rename(hull: &Hull, entry: &Arc<Entry>, to: InstanceName, op
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Rename {
-    from: InstanceName,
-    renamed: Record,
+    pub(super) from: InstanceName,
+    pub(super) renamed: Record,
 }
 
 impl Rename {

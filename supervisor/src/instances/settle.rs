@@ -1,7 +1,6 @@
 //! What follows the end of an instance, whoever caused it: everything it held is given back, and it is Stopped.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use hull_plugin::network::Attachment;
@@ -9,7 +8,7 @@ use hull_plugin::{DeviceName, OperationId};
 
 use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
-use super::{delete, expand, start, store};
+use super::{cgroup, delete, expand, start, store};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::sys::process_ended;
@@ -36,7 +35,7 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
         return;
     }
     let record = entry.record();
-    let status = hull.plugins.exit_status(ended.process.as_fd(), ended.pid).await;
+    let status = exit_status(hull, ended).await;
     tracing::info!(instance = %record.name, ?status, "the instance has ended");
     let operation = OperationId::random();
     let (_, devices) = expand::expand(hull, &record);
@@ -45,6 +44,11 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
     entry.set_applied(None);
     entry.set_live(Live::Stopped);
     after(hull, entry, status == Some(REBOOTED)).await;
+}
+
+async fn exit_status(hull: &Hull, ended: &Running) -> Option<i32> {
+    let process = ended.process.try_clone().ok()?.into_owned();
+    hull.keeper.wait(&process).await.ok().flatten()
 }
 
 /// Every part is given back whatever becomes of the others; what cannot be is logged and collected later.
@@ -70,12 +74,12 @@ pub(super) async fn release(
 }
 
 pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &OperationId) -> Result<(), ApiError> {
-    let removed = hull.cgroups.remove_instance(&record.name.id()).await;
+    let removed = cgroup::remove(hull, record).await;
     if let Some(pool) = &record.pool {
         let pool = hull.storage.pool(pool)?;
         hull.storage.handle(hull, &pool).await?.unmount_volume(operation, &record.name.volume()).await?;
     }
-    removed.map_err(|error| ApiError::internal(format!("cannot remove the cgroup of instance `{}`: {error}", record.name)))
+    removed
 }
 
 pub(super) async fn detach_nics(

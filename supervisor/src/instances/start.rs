@@ -20,9 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
-use super::{create, devices, expand, idmap, settle, store, validate};
+use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
 use crate::api::ApiError;
-use crate::cgroups::InstanceLimits;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 use super::identity::ProcessIdentity;
@@ -48,7 +47,7 @@ pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &Operation
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Start {
-    record: Record,
+    pub(super) record: Record,
     /// Expanded.
     config: ConfigMap,
     devices: Devices,
@@ -73,7 +72,7 @@ impl Start {
 
     async fn prepare(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let instance = self.name().id();
-        let cgroup = make_cgroup(hull, &self.record, &self.config, &self.map)?;
+        let cgroup = cgroup::make(hull, &self.record, &self.config, &self.map)?;
         let preparation = Preparation { instance, idmap: self.map.clone(), cgroup };
         let driver = hull.plugins.instance(&self.record.driver)?;
         let (prepared, root) =
@@ -183,114 +182,5 @@ impl Plan for Start {
         entry.set_live(Live::Running(running.clone()));
         settle::watch(hull, &entry, running);
         hull.events.lifecycle("instance-started", &url);
-    }
-}
-
-/// The instance's cgroup: limited, and given to its root user.
-pub(super) fn make_cgroup(hull: &Hull, record: &Record, config: &ConfigMap, map: &IdMap) -> Result<String, ApiError> {
-    let root_user = map.users.first().map_or(0, |range| range.outside);
-    let root_group = map.groups.first().map_or(0, |range| range.outside);
-    let made = hull.cgroups.create_instance(&record.name.id(), (root_user, root_group), &limits(config));
-    made.map_err(|error| ApiError::internal(format!("cannot make the cgroup of instance `{}`: {error}", record.name)))
-}
-
-/// `limits.*` as cgroups understand them.
-pub(super) fn limits(config: &ConfigMap) -> InstanceLimits {
-    let value = |key: &str| config.get(key).map(String::as_str).filter(|text| !text.is_empty());
-    InstanceLimits {
-        memory: value("limits.memory").and_then(memory_bytes),
-        processes: value("limits.processes").and_then(|text| text.parse().ok()),
-        cpus: value("limits.cpu").and_then(parse_cpus).and_then(|cpus| cpus.on_this_host()),
-        allowance: value("limits.cpu.allowance").and_then(parse_allowance),
-    }
-}
-
-fn memory_bytes(text: &str) -> Option<u64> {
-    match text.strip_suffix('%') {
-        Some(percent) => Some(total_memory()? / 100 * percent.parse::<u64>().ok()?),
-        None => validate::parse_size(text),
-    }
-}
-
-fn total_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
-}
-
-/// `limits.cpu`: how many, or which.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cpus {
-    Count(u32),
-    Set(String),
-}
-
-impl Cpus {
-    /// As a cpuset list; counted ones are spread by a random start, so that instances do not all sit on CPU 0.
-    fn on_this_host(self) -> Option<String> {
-        let online = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-        match self {
-            Self::Set(list) => Some(list),
-            Self::Count(count) if count >= online => None,
-            Self::Count(count) => {
-                let first = rand::random_range(0..online);
-                let mut chosen: Vec<u32> = (0..count).map(|n| (first + n) % online).collect();
-                chosen.sort_unstable();
-                Some(chosen.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
-            }
-        }
-    }
-}
-
-pub(super) fn parse_cpus(text: &str) -> Option<Cpus> {
-    if let Ok(count) = text.parse::<u32>() {
-        return (count > 0).then_some(Cpus::Count(count));
-    }
-    let valid = text.split(',').all(|part| match part.split_once('-') {
-        Some((first, last)) => matches!((first.parse::<u32>(), last.parse::<u32>()), (Ok(first), Ok(last)) if first <= last),
-        None => part.parse::<u32>().is_ok(),
-    });
-    valid.then(|| Cpus::Set(text.to_owned()))
-}
-
-/// `limits.cpu.allowance`: a weight under load, or a part of each period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CpuAllowance {
-    /// Of 100.
-    Share(u32),
-    /// Microseconds.
-    Quota { time: u64, period: u64 },
-}
-
-pub(super) fn parse_allowance(text: &str) -> Option<CpuAllowance> {
-    if let Some(percent) = text.strip_suffix('%') {
-        return percent.parse().ok().filter(|percent| *percent > 0).map(CpuAllowance::Share);
-    }
-    let (time, period) = text.split_once('/')?;
-    let microseconds = |text: &str| text.strip_suffix("ms")?.parse::<u64>().ok()?.checked_mul(1000);
-    let (time, period) = (microseconds(time)?, microseconds(period)?);
-    (time > 0 && period > 0).then_some(CpuAllowance::Quota { time, period })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_limits_are_counts_or_sets() {
-        assert_eq!(parse_cpus("2"), Some(Cpus::Count(2)));
-        assert_eq!(parse_cpus("0-3,7"), Some(Cpus::Set("0-3,7".into())));
-        for bad in ["", "0", "xx", "3-1", "1,,2", "-1"] {
-            assert_eq!(parse_cpus(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn allowances_are_shares_or_quotas() {
-        assert_eq!(parse_allowance("10%"), Some(CpuAllowance::Share(10)));
-        assert_eq!(parse_allowance("25ms/200ms"), Some(CpuAllowance::Quota { time: 25_000, period: 200_000 }));
-        for bad in ["", "10", "0%", "25ms", "25/200", "0ms/1ms"] {
-            assert_eq!(parse_allowance(bad), None, "{bad}");
-        }
     }
 }

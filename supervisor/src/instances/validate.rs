@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hull_plugin::{ConfigKey, ConfigMap, Description, PluginKind, ValueKind};
 
-use super::expand;
+use super::{expand, limits};
 use super::model::Devices;
 use crate::api::ApiError;
 use crate::hull::Hull;
@@ -210,8 +210,8 @@ fn check_limit(key: &str, value: &str) -> Result<(), String> {
             let percent = value.strip_suffix('%').is_some_and(|number| number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n)));
             if percent || parse_size(value).is_some() { Ok(()) } else { Err(format!("Invalid value: {value}")) }
         }
-        "limits.cpu" if crate::instances::start::parse_cpus(value).is_none() => Err("Invalid CPU limit syntax".into()),
-        "limits.cpu.allowance" if crate::instances::start::parse_allowance(value).is_none() => {
+        "limits.cpu" if limits::parse_cpus(value).is_none() => Err("Invalid CPU limit syntax".into()),
+        "limits.cpu.allowance" if limits::parse_allowance(value).is_none() => {
             Err(format!("Invalid CPU allowance: {value} (expected a percentage or TIMEms/PERIODms)"))
         }
         _ => Ok(()),

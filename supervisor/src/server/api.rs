@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::environment::environment;
 use super::extensions::EXTENSIONS;
-use super::registry::Stop;
 use super::{config, resources, store};
 use crate::api::{ApiError, Json, Peer, Reply, Scope, check_etag, empty, sync, sync_tagged};
 use crate::hull::Hull;
@@ -84,14 +83,11 @@ async fn ready(State(hull): State<Hull>) -> Reply {
     }
 }
 
-/// `timeout=SECONDS`: how long each instance may take to stop. `force=true`: instances run on.
-async fn shut_down(State(hull): State<Hull>, peer: Peer, scope: Scope) -> Reply {
+/// Stops the instances, then the daemon. How long that may take is the client's to decide: it waits for the end.
+async fn shut_down(State(hull): State<Hull>, peer: Peer) -> Reply {
     if peer.uid != 0 {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "Only root can shut the daemon down"));
     }
-    let seconds = |text: &str| text.parse().map_err(|_| ApiError::bad_request(format!("Invalid timeout: {text}")));
-    let timeout = scope.value("timeout").filter(|text| !text.is_empty()).map(seconds).transpose()?;
-    let stop = if scope.value("force") == Some("true") { Stop::Alone } else { Stop::WithInstances { timeout } };
-    hull.server.request_stop(stop);
+    hull.server.request_shutdown();
     empty()
 }

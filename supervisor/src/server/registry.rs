@@ -13,18 +13,9 @@ pub(crate) struct Server {
     config: RwLock<Arc<ConfigMap>>,
     pub(super) facts: Facts,
     ready: watch::Sender<bool>,
-    stop: watch::Sender<Option<Stop>>,
+    stop: watch::Sender<bool>,
     /// One change at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
-}
-
-/// How the daemon is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Instances are stopped first, each given this many seconds at most (`None`: its own or the server's default).
-    WithInstances { timeout: Option<u64> },
-    /// Instances run on, for the next daemon.
-    Alone,
 }
 
 impl Server {
@@ -33,7 +24,7 @@ impl Server {
             config: RwLock::new(Arc::new(store::all(database)?)),
             facts: Facts::gathered(),
             ready: watch::Sender::new(false),
-            stop: watch::Sender::new(None),
+            stop: watch::Sender::new(false),
             changing: tokio::sync::Mutex::new(()),
         })
     }
@@ -55,21 +46,14 @@ impl Server {
         *self.ready.borrow()
     }
 
-    /// Asks the daemon to end. The first to ask decides how.
-    pub(crate) fn request_stop(&self, stop: Stop) {
-        self.stop.send_if_modified(|asked| asked.is_none() && asked.replace(stop).is_none());
+    /// Asks the daemon to stop the instances and end.
+    pub(super) fn request_shutdown(&self) {
+        self.stop.send_replace(true);
     }
 
-    /// Waits until somebody asks the daemon to end.
-    pub(crate) async fn stop(&self) -> Stop {
-        let mut asked = self.stop.subscribe();
-        loop {
-            if let Some(stop) = *asked.borrow_and_update() {
-                return stop;
-            }
-            if asked.changed().await.is_err() {
-                return Stop::Alone; // not reached: `self` holds the sender
-            }
-        }
+    /// Waits until somebody asks for that.
+    pub(crate) async fn shutdown_requested(&self) {
+        // Fails only without a sender, and `self` is one.
+        let _ = self.stop.subscribe().wait_for(|asked| *asked).await;
     }
 }
