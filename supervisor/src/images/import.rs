@@ -157,7 +157,8 @@ impl Plan for ImportImage {
     async fn run(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
         let Some(sinks) = self.sinks.clone() else { return Err(ApiError::internal("the image's files are gone")) };
         let (hull, fingerprint, split) = (hull.clone(), self.image.fingerprint.clone(), self.image.split);
-        let placed = tokio::task::spawn_blocking(move || hull.images.directory.place(&fingerprint, &sinks, split)).await;
+        let placed =
+            tokio::task::spawn_blocking(move || hull.images.directory.place(&fingerprint, &sinks, split)).await;
         Ok(placed.map_err(|error| ApiError::internal(format!("placing the image's files failed: {error}")))??)
     }
 

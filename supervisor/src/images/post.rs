@@ -47,14 +47,20 @@ fn from_document(hull: Hull, post: ImagesPost) -> Reply {
     let source = post.source.clone().ok_or_else(|| ApiError::bad_request("Invalid images JSON"))?;
     match source.kind.as_str() {
         "image" if matches!(source.mode.as_str(), "" | "pull") => {}
-        "image" => return Err(ApiError::bad_request(format!("Images cannot be fetched in mode {:?} yet", source.mode))),
+        "image" => {
+            return Err(ApiError::bad_request(format!("Images cannot be fetched in mode {:?} yet", source.mode)));
+        }
         "instance" | "container" | "virtual-machine" | "snapshot" | "url" => {
-            return Err(ApiError::bad_request(format!("Images cannot be made from a source of type {:?} yet", source.kind)));
+            return Err(ApiError::bad_request(format!(
+                "Images cannot be made from a source of type {:?} yet",
+                source.kind
+            )));
         }
         _ => return Err(ApiError::bad_request("Invalid images JSON")),
     }
     let work_hull = hull.clone();
-    hull.operations.start(downloading(), move |operation| async move { fetch(&work_hull, post, source, &operation).await })
+    hull.operations
+        .start(downloading(), move |operation| async move { fetch(&work_hull, post, source, &operation).await })
 }
 
 async fn fetch(hull: &Hull, post: ImagesPost, source: ImagesPostSource, operation: &Handle) -> Result<(), ApiError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hull_plugin::{NetworkName, StoredHandle};
+use hull_plugin::NetworkName;
 
 use super::model::{Network, Status};
 use super::store;
@@ -43,15 +43,6 @@ impl Networks {
     /// Every managed network, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Network>> {
         self.read().values().map(|(network, _)| network.clone()).collect()
-    }
-
-    /// The handles of a driver's networks, for a process of it that starts.
-    pub(crate) fn handles(&self, driver: &str) -> Vec<StoredHandle> {
-        let stored = |network: Arc<Network>| {
-            let handle = network.handle.clone().filter(|_| network.driver == driver)?;
-            Some(StoredHandle { object: network.name.to_string(), handle })
-        };
-        self.all().into_iter().filter_map(stored).collect()
     }
 
     pub(super) fn status(&self, name: &str) -> Status {

@@ -1,7 +1,7 @@
 //! Making, changing, renaming and deleting a profile: checks, one transaction, then memory, then the instances.
 
-use hull_api::ProfilePut;
 use http::HeaderMap;
+use hull_api::ProfilePut;
 
 use super::model::{Profile, ProfileName, ProfilePatch};
 use super::store;
@@ -19,7 +19,9 @@ pub(super) enum Change {
 pub(super) async fn create(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<(), ApiError> {
     let _changing = hull.profiles.changing.lock().await;
     if hull.profiles.find(name.as_str()).is_some() {
-        return Err(ApiError::conflict(format!("Error inserting \"{name}\" into database: The profile already exists")));
+        return Err(ApiError::conflict(format!(
+            "Error inserting \"{name}\" into database: The profile already exists"
+        )));
     }
     let profile = checked(hull, name.clone(), put).await?;
     save(hull, profile).await?;

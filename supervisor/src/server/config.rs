@@ -60,8 +60,7 @@ pub(super) fn checked(given: BTreeMap<String, Value>) -> Result<ConfigMap, ApiEr
             Value::String(text) => text,
             other => other.to_string(),
         };
-        check(&key, &value)
-            .map_err(|why| ApiError::bad_request(format!("cannot set '{key}' to '{value}': {why}")))?;
+        check(&key, &value).map_err(|why| ApiError::bad_request(format!("cannot set '{key}' to '{value}': {why}")))?;
         config.insert(key, value);
     }
     Ok(config)
@@ -101,10 +100,12 @@ fn check(key: &str, value: &str) -> Result<(), String> {
         Kind::Boolean => parse_boolean(value).map(drop).ok_or_else(|| "invalid boolean".to_owned()),
         Kind::Integer => value.parse::<i64>().map(drop).map_err(|_| "invalid integer".to_owned()),
         Kind::Compression => compression(value),
-        Kind::Architecture => match ["x86_64", "i686", "aarch64", "armv7l", "ppc64le", "s390x", "riscv64"].contains(&value) {
-            true => Ok(()),
-            false => Err(format!("Architecture {value:?} isn't supported")),
-        },
+        Kind::Architecture => {
+            match ["x86_64", "i686", "aarch64", "armv7l", "ppc64le", "s390x", "riscv64"].contains(&value) {
+                true => Ok(()),
+                false => Err(format!("Architecture {value:?} isn't supported")),
+            }
+        }
     }
 }
 

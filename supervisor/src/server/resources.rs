@@ -28,7 +28,9 @@ fn cpu(directory: &Path, info: &str) -> Value {
     let mut total = 0;
     for id in entries(directory).iter().filter_map(|name| name.strip_prefix("cpu")?.parse::<u64>().ok()) {
         let topology = directory.join(format!("cpu{id}/topology"));
-        let (Some(socket), Some(core)) = (number(&topology.join("physical_package_id")), number(&topology.join("core_id"))) else {
+        let (Some(socket), Some(core)) =
+            (number(&topology.join("physical_package_id")), number(&topology.join("core_id")))
+        else {
             continue;
         };
         sockets.entry(socket).or_default().entry(core).or_default().push(id);
@@ -79,7 +81,8 @@ fn network(directory: &Path) -> Value {
 }
 
 fn storage(directory: &Path) -> Value {
-    let virtual_one = |name: &String| ["loop", "ram", "zram", "dm-", "md"].iter().any(|prefix| name.starts_with(prefix));
+    let virtual_one =
+        |name: &String| ["loop", "ram", "zram", "dm-", "md"].iter().any(|prefix| name.starts_with(prefix));
     let disk = |name: String| {
         let place = directory.join(&name);
         let sectors = number(&place.join("size")).unwrap_or(0);

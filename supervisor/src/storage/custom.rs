@@ -17,7 +17,10 @@ use crate::used_by;
 pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -> Result<(), ApiError> {
     let name = custom_name(&post.name)?;
     if !matches!(post.source.kind.as_str(), "" | "none") {
-        return Err(ApiError::bad_request(format!("Volumes cannot be made from a source of type {:?} yet", post.source.kind)));
+        return Err(ApiError::bad_request(format!(
+            "Volumes cannot be made from a source of type {:?} yet",
+            post.source.kind
+        )));
     }
     let content = match post.content_type.as_str() {
         "" | "filesystem" => "filesystem",
