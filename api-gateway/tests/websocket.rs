@@ -134,7 +134,7 @@ fn fragments_pings_and_unread_input_are_handled() {
         }
         assert_eq!(content, b"abab");
         // The process stops reading, yet its output and its end arrive.
-        let (mut socket, _) = open(&mut rig, "/process?exec+0<%26-;sleep+0.1;echo+done".replace("%26", "&").as_str()).await;
+        let (mut socket, _) = open(&mut rig, "/process?exec+0%3C%26-;sleep+0.1;echo+done").await;
         for _ in 0..50 {
             let _ = socket.send(Message::binary(vec![0; 10_000])).await;
         }
@@ -148,6 +148,7 @@ fn a_client_that_vanishes_ends_the_process_behind_it() {
         let mut rig = Rig::start();
         let marker = tempfile::tempdir().unwrap();
         let file = marker.path().join("ended");
+        rig.ready().await;
         let before = rig.open_descriptors();
         let (mut socket, token) = open(&mut rig, &format!("/process?cat;touch+{}", file.display())).await;
         socket.send(Message::binary(b"x".to_vec())).await.unwrap();

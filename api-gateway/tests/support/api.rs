@@ -23,7 +23,6 @@ struct Cancelled(Rc<Seen>);
 impl Drop for Cancelled {
     fn drop(&mut self) {
         *self.0.cancelled.borrow_mut() += 1;
-        self.0.changed.notify_waiters();
         self.0.changed.notify_one();
     }
 }
@@ -54,12 +53,14 @@ impl Api for Answers {
                 let sink = File::options().create(true).write(true).truncate(true).open(directory).unwrap();
                 ReplyBody::Sink { sink: OwnedFd::from(sink).into(), body: b"stored".to_vec() }
             }
-            "/full" => {
-                let sink = File::options().write(true).open("/dev/full").unwrap();
+            "/unwritable" => {
+                let sink = File::open("/etc/hostname").unwrap();
                 ReplyBody::Sink { sink: OwnedFd::from(sink).into(), body: Vec::new() }
             }
             "/chunks" => ReplyBody::Stream(source(number).into()),
             "/wait" => {
+                *self.seen.waiting.borrow_mut() += 1;
+                self.seen.changed.notify_one();
                 let _cancelled = Cancelled(self.seen.clone());
                 std::future::pending().await
             }
@@ -105,8 +106,9 @@ struct Pattern {
 
 impl Read for Pattern {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        static BLOCK: std::sync::LazyLock<Vec<u8>> =
-            std::sync::LazyLock::new(|| (0..1_000_003u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect());
+        static BLOCK: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            (0..1_000_003u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+        });
         let start = (self.position % BLOCK.len() as u64) as usize;
         let length = buffer.len().min(BLOCK.len() - start).min((self.length - self.position) as usize);
         buffer[..length].copy_from_slice(&BLOCK[start..start + length]);
@@ -146,7 +148,7 @@ fn source(length: u64) -> OwnedFd {
 /// A shell command with its pipes.
 fn process(command: &str) -> Upgrade {
     let mut child = Command::new("sh")
-        .args(["-c", &command.replace('+', " ")])
+        .args(["-c", &command.replace('+', " ").replace("%3C", "<").replace("%26", "&")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
