@@ -172,7 +172,7 @@ fn a_client_that_vanishes_while_the_input_is_full_is_noticed() {
         let (stream, token) = rig.connect().await;
         stream.set_nonblocking(true).unwrap();
         let stream = UnixStream::from_std(stream).unwrap();
-        let (mut socket, _) = client_async_with_config("ws://hull/process?sleep+3", stream, None).await.unwrap();
+        let (mut socket, _) = client_async_with_config("ws://hull/held", stream, None).await.unwrap();
         let flood = async {
             loop {
                 socket.send(Message::binary(vec![1; 50_000])).await.unwrap();

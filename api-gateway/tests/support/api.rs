@@ -32,7 +32,18 @@ impl Api for Answers {
         let (path, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
         let number: u64 = query.parse().unwrap_or(0);
         let body = match path {
-            "/inline" => ReplyBody::Inline(b"hello".to_vec()),
+            "/inline" => {
+                let mut reply = reply(200, ReplyBody::Inline(b"hello".to_vec()));
+                reply.headers.push(("bad\r\nname".into(), "left out".into()));
+                return reply;
+            }
+            "/server" => ReplyBody::Inline(vec![b'x'; 9000]),
+            "/zeros" => ReplyBody::Upgrade(Upgrade::Stream { output: Some(zeros(number).into()), input: None }),
+            "/held" => {
+                let (reader, writer) = std::io::pipe().unwrap();
+                self.seen.held.borrow_mut().push(reader.into());
+                ReplyBody::Upgrade(Upgrade::Stream { output: None, input: Some(OwnedFd::from(writer).into()) })
+            }
             "/echo" => ReplyBody::Inline(describe(&call).into_bytes()),
             "/nothing" => return reply(204, ReplyBody::Inline(Vec::new())),
             "/refuse" => return reply(403, ReplyBody::Inline(b"no".to_vec())),
@@ -81,7 +92,7 @@ impl Api for Answers {
 }
 
 fn reply(status: u16, body: ReplyBody) -> ApiReply {
-    let headers = vec![("content-type".into(), "text/plain".into()), ("bad\r\nname".into(), "x".into())];
+    let headers = vec![("content-type".into(), "text/plain".into())];
     ApiReply { status, headers, body }
 }
 
@@ -142,6 +153,22 @@ fn filled_file(length: u64) -> File {
 fn source(length: u64) -> OwnedFd {
     let (reader, writer) = std::io::pipe().unwrap();
     std::thread::spawn(move || std::io::copy(&mut pattern(length), &mut { writer }));
+    reader.into()
+}
+
+/// A pipe that gives `length` zero bytes as fast as it can.
+fn zeros(length: u64) -> OwnedFd {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::thread::spawn(move || {
+        let (piece, mut left) = (vec![0; 128 * 1024], length as usize);
+        while left > 0 {
+            let now = left.min(piece.len());
+            if writer.write_all(&piece[..now]).is_err() {
+                return;
+            }
+            left -= now;
+        }
+    });
     reader.into()
 }
 

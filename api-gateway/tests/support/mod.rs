@@ -39,6 +39,7 @@ pub(crate) struct Seen {
     pub(crate) closed: RefCell<HashSet<Token>>,
     pub(crate) waiting: RefCell<u32>,
     pub(crate) cancelled: RefCell<u32>,
+    pub(crate) held: RefCell<Vec<OwnedFd>>,
     pub(crate) changed: Notify,
 }
 
