@@ -1,4 +1,5 @@
 //! HTTP through the real process.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests are tests
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Websockets through the real process, with tungstenite as the client.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests are tests
 
 mod support;
 

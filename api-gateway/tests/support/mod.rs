@@ -20,6 +20,7 @@ use nix::fcntl::FcntlArg;
 use tarpc::server::{BaseChannel, Channel};
 use tokio::sync::Notify;
 
+#[allow(unused_imports)] // each test file uses a part
 pub(crate) use api::{Answers, checksum, pattern};
 #[allow(unused_imports)] // each test file uses a part
 pub(crate) use http::{Client, Reply, request};
