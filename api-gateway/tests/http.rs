@@ -150,6 +150,9 @@ fn a_body_that_breaks_off_never_looks_complete() {
         drop(client);
         rig.until(|seen| *seen.cancelled.borrow() == 1).await;
         rig.wait_closed(token).await;
+        let mut after = rig.client().await;
+        assert_eq!(blocking(move || after.get("/inline").body).await, b"hello");
+        assert_eq!(*rig.seen.repeated.borrow(), 0, "a token is closed once");
     });
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     pub(crate) closed: RefCell<HashSet<Token>>,
     pub(crate) waiting: RefCell<u32>,
     pub(crate) cancelled: RefCell<u32>,
+    /// Reports of a token that was closed already.
+    pub(crate) repeated: RefCell<u32>,
     pub(crate) held: RefCell<Vec<OwnedFd>>,
     pub(crate) changed: Notify,
 }
