@@ -107,7 +107,9 @@ impl Host for RecordingHost {
     async fn start_service(self, _: Context, spec: ServiceSpec) -> Result<ProcessFd, DriverError> {
         match self.services.borrow_mut().as_mut() {
             Some(services) => services.start(spec),
-            None => Err(DriverError::new(Code::Unsupported, format!("the test harness starts no service `{}`", spec.key))),
+            None => {
+                Err(DriverError::new(Code::Unsupported, format!("the test harness starts no service `{}`", spec.key)))
+            }
         }
     }
 

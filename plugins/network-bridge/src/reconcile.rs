@@ -12,7 +12,8 @@ use crate::{network, nic};
 /// `known` holds `INSTANCE/DEVICE` for NICs and bare names for networks.
 pub(crate) async fn reconcile(open: &Open, known: &BTreeSet<String>) -> Result<Reconciled, DriverError> {
     let links = open.links.all().await?;
-    let marked: BTreeSet<_> = links.iter().filter(|link| link.alias == open.state.mark()).map(|link| link.name.as_str()).collect();
+    let marked: BTreeSet<_> =
+        links.iter().filter(|link| link.alias == open.state.mark()).map(|link| link.name.as_str()).collect();
     let nics = open.state.nics();
 
     let alive = |object: &str| match object.split_once('/') {
@@ -22,8 +23,14 @@ pub(crate) async fn reconcile(open: &Open, known: &BTreeSet<String>) -> Result<R
     let missing = known.iter().filter(|object| !alive(object)).cloned().collect();
 
     let networks = open.state.network_names();
-    let mut unknown: Vec<_> = networks.iter().filter(|name| !known.contains(*name)).map(|name| format!("network:{name}")).collect();
-    unknown.extend(nics.iter().map(|nic| nic.object()).filter(|object| !known.contains(object)).map(|object| format!("nic:{object}")));
+    let mut unknown: Vec<_> =
+        networks.iter().filter(|name| !known.contains(*name)).map(|name| format!("network:{name}")).collect();
+    unknown.extend(
+        nics.iter()
+            .map(|nic| nic.object())
+            .filter(|object| !known.contains(object))
+            .map(|object| format!("nic:{object}")),
+    );
     let used = |name: &str| {
         networks.iter().any(|network| network == name)
             || nics.iter().any(|nic| nic.host_interface == name || nic.shaper.as_deref() == Some(name))

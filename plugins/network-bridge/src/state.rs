@@ -69,7 +69,8 @@ impl NicRecord {
 
 impl State {
     pub(crate) fn open(root: &Path) -> Result<Self, DriverError> {
-        let failed = |path: &Path, error: io::Error| DriverError::system(&error, format!("cannot prepare `{}`", path.display()));
+        let failed =
+            |path: &Path, error: io::Error| DriverError::system(&error, format!("cannot prepare `{}`", path.display()));
         for directory in [root.to_path_buf(), root.join(NETWORKS), root.join(NICS)] {
             std::fs::create_dir_all(&directory).map_err(|error| failed(&directory, error))?;
         }
@@ -230,7 +231,8 @@ fn read_all<T: DeserializeOwned>(directory: &Path, file: impl Fn(&Path) -> PathB
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DriverError> {
-    let bytes = serde_json::to_vec(value).map_err(|error| DriverError::internal("cannot encode a record").because(error))?;
+    let bytes =
+        serde_json::to_vec(value).map_err(|error| DriverError::internal("cannot encode a record").because(error))?;
     write_file(path, &bytes).map_err(|error| unwritable(&error, path))
 }
 

@@ -44,7 +44,10 @@ pub(crate) fn fill(
         });
         let message = format!("Failed to automatically find an unused subnet for {key}");
         let none = || DriverError { key: Some(key.clone()), ..DriverError::new(Code::InvalidConfig, message) };
-        filled.insert(key.clone(), chosen.ok_or_else(|| none().hint(format!("set {key} to an address of your choice, or to none")))?);
+        filled.insert(
+            key.clone(),
+            chosen.ok_or_else(|| none().hint(format!("set {key} to an address of your choice, or to none")))?,
+        );
         filled.entry(format!("{family}.nat")).or_insert_with(|| "true".into());
     }
     Ok(filled)

@@ -66,13 +66,13 @@ impl Network {
     pub(crate) fn parse(name: &str, config: &ConfigMap) -> Result<Self, DriverError> {
         let reader = Reader { name, config };
         let interface = value::interface_name(name);
-        let interface = interface.map_err(|why| DriverError::invalid("name", format!("Invalid network name {name:?}: {why}")))?;
+        let interface =
+            interface.map_err(|why| DriverError::invalid("name", format!("Invalid network name {name:?}: {why}")))?;
         reader.refuse_unknown()?;
-        let dns_mode = reader.choice("dns.mode", &[
-            ("managed", DnsMode::Managed),
-            ("dynamic", DnsMode::Dynamic),
-            ("none", DnsMode::None),
-        ])?;
+        let dns_mode = reader.choice(
+            "dns.mode",
+            &[("managed", DnsMode::Managed), ("dynamic", DnsMode::Dynamic), ("none", DnsMode::None)],
+        )?;
         let network = Self {
             name: interface,
             mtu: reader.optional("bridge.mtu", value::mtu)?,
@@ -100,7 +100,8 @@ impl Network {
             && self.ipv6.dhcp
             && !self.ipv6.stateful
         {
-            return Err(reader.invalid("ipv6.address", "subnets smaller than /64 need ipv6.dhcp.stateful=true or ipv6.dhcp=false"));
+            return Err(reader
+                .invalid("ipv6.address", "subnets smaller than /64 need ipv6.dhcp.stateful=true or ipv6.dhcp=false"));
         }
         if self.mtu.is_some_and(|mtu| mtu < 1280) && self.ipv6.address.is_some() {
             return Err(reader.invalid("bridge.mtu", "The minimum MTU for an interface with IPv6 is 1280"));
@@ -172,7 +173,9 @@ impl Reader<'_> {
     fn refuse_unknown(&self) -> Result<(), DriverError> {
         let keys = network_keys();
         match self.config.keys().find(|key| !keys.iter().any(|known| known.covers(key))) {
-            Some(key) => Err(DriverError::invalid(key, format!("Invalid option for network {:?} option {key:?}", self.name))),
+            Some(key) => {
+                Err(DriverError::invalid(key, format!("Invalid option for network {:?} option {key:?}", self.name)))
+            }
             None => Ok(()),
         }
     }

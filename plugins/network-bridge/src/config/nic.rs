@@ -69,14 +69,18 @@ impl Nic {
         }
         let parent = match &spec.network {
             Some(network) => Parent::Managed(network.as_str().into()),
-            None => Parent::Foreign(reader.optional("parent", value::interface_name)?.ok_or_else(|| {
-                reader.invalid("parent", "a NIC without a network needs one")
-            })?),
+            None => Parent::Foreign(
+                reader
+                    .optional("parent", value::interface_name)?
+                    .ok_or_else(|| reader.invalid("parent", "a NIC without a network needs one"))?,
+            ),
         };
         let limit = reader.optional("limits.max", value::bit_rate)?;
-        let switch = |key: &str| -> Result<bool, DriverError> { Ok(reader.optional(key, value::boolean)?.unwrap_or(false)) };
+        let switch =
+            |key: &str| -> Result<bool, DriverError> { Ok(reader.optional(key, value::boolean)?.unwrap_or(false)) };
         let (ipv4_filtering, ipv6_filtering) = (switch("security.ipv4_filtering")?, switch("security.ipv6_filtering")?);
-        let mut routes = reader.list("ipv4.routes", |text| value::network(Version::Four, text).map(|net| net.trunc()))?;
+        let mut routes =
+            reader.list("ipv4.routes", |text| value::network(Version::Four, text).map(|net| net.trunc()))?;
         routes.extend(reader.list("ipv6.routes", |text| value::network(Version::Six, text).map(|net| net.trunc()))?);
         Ok(Self {
             parent,
@@ -109,12 +113,21 @@ impl Nic {
                     format!("Device IP address {:?} not within network {:?} subnet", address.to_string(), network.name)
                 }
                 Some(net) if net.addr() == address => {
-                    format!("Device IP address {:?} is the address of network {:?} itself", address.to_string(), network.name)
+                    format!(
+                        "Device IP address {:?} is the address of network {:?} itself",
+                        address.to_string(),
+                        network.name
+                    )
                 }
-                Some(_) if !family.dhcp => format!("Cannot specify {key:?} when DHCP is disabled on network {:?}", network.name),
+                Some(_) if !family.dhcp => {
+                    format!("Cannot specify {key:?} when DHCP is disabled on network {:?}", network.name)
+                }
                 Some(_) => continue,
             };
-            return Err(DriverError::invalid(&key, format!("Invalid value for device {device:?} option {key:?}: {message}")));
+            return Err(DriverError::invalid(
+                &key,
+                format!("Invalid value for device {device:?} option {key:?}: {message}"),
+            ));
         }
         Ok(())
     }
@@ -226,7 +239,8 @@ mod tests {
     fn an_address_must_be_the_networks() {
         let config = [("ipv4.address".into(), "10.0.0.1/24".into())].into();
         let network = Network::parse("br0", &config).unwrap();
-        let check = |address: &str| Nic::parse(&spec(&[("ipv4.address", address)])).unwrap().check_within(&network, "eth0");
+        let check =
+            |address: &str| Nic::parse(&spec(&[("ipv4.address", address)])).unwrap().check_within(&network, "eth0");
         assert!(check("10.0.0.5").is_ok());
         assert!(check("10.0.1.5").unwrap_err().message.contains("not within network \"br0\" subnet"));
         assert!(check("10.0.0.1").is_err());

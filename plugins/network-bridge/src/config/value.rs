@@ -133,7 +133,10 @@ pub(crate) fn interface_address(version: Version, text: &str) -> Checked<IpNet> 
     }
     let room = net.prefix_len() < net.max_prefix_len() - 1;
     if room && net.addr() == net.network() {
-        return Err(format!("Not a usable IPv{} network address {text:?}: it is the address of the subnet", version.number()));
+        return Err(format!(
+            "Not a usable IPv{} network address {text:?}: it is the address of the subnet",
+            version.number()
+        ));
     }
     Ok(net)
 }
@@ -176,9 +179,16 @@ pub(crate) fn expiry(text: &str) -> Checked<String> {
 pub(crate) fn domain(text: &str) -> Checked<String> {
     let label = |label: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        (1..=63).contains(&label.len()) && label.chars().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
+        (1..=63).contains(&label.len())
+            && label.chars().all(allowed)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
-    if text.len() <= 253 && text.split('.').all(label) { Ok(text.into()) } else { Err(format!("Invalid domain name {text:?}")) }
+    if text.len() <= 253 && text.split('.').all(label) {
+        Ok(text.into())
+    } else {
+        Err(format!("Invalid domain name {text:?}"))
+    }
 }
 
 /// Bits per second: `10Mbit`, `512kbit`, `1Gibit`, or a bare number.
@@ -211,7 +221,8 @@ mod tests {
         for good in ["lxdbr0", "br-1.2", "a_b"] {
             assert!(interface_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "a", "sixteen-letters-", "br 0", "br\n0", "..", ".a", "-br", "br\"", "br*", "br;", "bé", "br/0"] {
+        for bad in ["", "a", "sixteen-letters-", "br 0", "br\n0", "..", ".a", "-br", "br\"", "br*", "br;", "bé", "br/0"]
+        {
             assert!(interface_name(bad).is_err(), "{bad:?}");
         }
     }
@@ -221,7 +232,9 @@ mod tests {
         let mac: Mac = "00:16:3e:0A:bc:01".parse().unwrap();
         assert_eq!(mac.to_string(), "00:16:3e:0a:bc:01");
         assert_eq!(mac.eui64("fd42:1::".parse().unwrap()).to_string(), "fd42:1::216:3eff:fe0a:bc01");
-        for bad in ["", "00:16:3e:00:00", "00:16:3e:00:00:00:00", "0:16:3e:00:00:00", "01:00:00:00:00:00", "zz:16:3e:00:00:00"] {
+        for bad in
+            ["", "00:16:3e:00:00", "00:16:3e:00:00:00:00", "0:16:3e:00:00:00", "01:00:00:00:00:00", "zz:16:3e:00:00:00"]
+        {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
     }

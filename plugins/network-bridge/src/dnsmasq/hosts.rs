@@ -7,7 +7,8 @@ use crate::config::Mac;
 /// The line for a NIC; `None` if there is nothing to say about it. `name` has been checked to be one DNS label.
 pub(crate) fn host_line(mac: Mac, ipv4: Option<IpAddr>, ipv6: Option<IpAddr>, name: Option<&str>) -> Option<String> {
     let ipv6 = ipv6.map(|address| format!("[{address}]"));
-    let parts: Vec<_> = [ipv4.map(|address| address.to_string()), ipv6, name.map(str::to_owned)].into_iter().flatten().collect();
+    let parts: Vec<_> =
+        [ipv4.map(|address| address.to_string()), ipv6, name.map(str::to_owned)].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("{mac},{}\n", parts.join(",")))
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn read_leases(directory: &Path) -> Result<Vec<Lease>, DriverError> {
         Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => {
-            Err(DriverError::new(Code::Internal, format!("cannot read the leases in `{}`", path.display())).because(error))
+            Err(DriverError::new(Code::Internal, format!("cannot read the leases in `{}`", path.display()))
+                .because(error))
         }
     }
 }
@@ -62,11 +63,15 @@ mod tests {
             "half a line\n",
             "1700000000 00:16:3e:00:00:03 not-an-address c3 *\n",
         ));
-        let short: Vec<_> = leases.iter().map(|l| (l.hostname.as_str(), l.hwaddr.as_str(), l.address.as_str())).collect();
-        assert_eq!(short, [
-            ("c1", "00:16:3e:00:00:01", "10.0.0.7"),
-            ("", "00:16:3e:00:00:02", "10.0.0.8"),
-            ("c1", "00:16:3e:00:00:01", "fd42::7"),
-        ]);
+        let short: Vec<_> =
+            leases.iter().map(|l| (l.hostname.as_str(), l.hwaddr.as_str(), l.address.as_str())).collect();
+        assert_eq!(
+            short,
+            [
+                ("c1", "00:16:3e:00:00:01", "10.0.0.7"),
+                ("", "00:16:3e:00:00:02", "10.0.0.8"),
+                ("c1", "00:16:3e:00:00:01", "fd42::7"),
+            ]
+        );
     }
 }

@@ -15,7 +15,8 @@ pub(super) async fn wait(process: &ProcessFd, address: IpAddr, network: &str) ->
     let deadline = Instant::now() + PATIENCE;
     loop {
         if has_ended(process) {
-            return Err(failed("ended at once".into()).hint("its last words are in Hull's log; is port 53 or 67 of the bridge in use?"));
+            return Err(failed("ended at once".into())
+                .hint("its last words are in Hull's log; is port 53 or 67 of the bridge in use?"));
         }
         // A socket of its own each time: an unbound port leaves its error behind in the old one.
         match ask(address).await {
@@ -40,11 +41,16 @@ async fn ask(address: IpAddr) -> std::io::Result<()> {
     socket.send(VERSION_QUESTION).await?;
     let mut answer = [0; 512];
     let length = timeout(ANSWER, socket.recv(&mut answer)).await.map_err(std::io::Error::from)??;
-    if length >= 12 && answer[..2] == VERSION_QUESTION[..2] { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }
+    if length >= 12 && answer[..2] == VERSION_QUESTION[..2] {
+        Ok(())
+    } else {
+        Err(std::io::ErrorKind::InvalidData.into())
+    }
 }
 
 /// `version.bind TXT CH`: dnsmasq answers it by itself, whatever its upstream servers do.
-const VERSION_QUESTION: &[u8] = b"\x48\x75\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07version\x04bind\x00\x00\x10\x00\x03";
+const VERSION_QUESTION: &[u8] =
+    b"\x48\x75\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07version\x04bind\x00\x00\x10\x00\x03";
 
 const PATIENCE: Duration = Duration::from_secs(4);
 const ANSWER: Duration = Duration::from_millis(200);

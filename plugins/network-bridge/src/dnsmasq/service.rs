@@ -8,8 +8,8 @@ use nix::unistd::Group;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::settings::{HOSTS, RAW, settings};
 use super::ready;
+use super::settings::{HOSTS, RAW, settings};
 use crate::config::Network;
 use crate::state::write_file;
 
@@ -17,7 +17,8 @@ use crate::state::write_file;
 ///
 /// The settings' hash is part of the file's name and so of the arguments: Hull replaces a service whose arguments change.
 pub(crate) async fn start(host: &HostHandle, network: &Network, directory: &Path) -> Result<(), DriverError> {
-    let group = ["nogroup", "nobody"].into_iter().find(|name| Group::from_name(name).is_ok_and(|group| group.is_some()));
+    let group =
+        ["nogroup", "nobody"].into_iter().find(|name| Group::from_name(name).is_ok_and(|group| group.is_some()));
     let Some(text) = settings(network, directory, group) else {
         return stop(host, &network.name).await;
     };
@@ -32,7 +33,8 @@ pub(crate) async fn start(host: &HostHandle, network: &Network, directory: &Path
     if !network.raw_dnsmasq.is_empty() {
         check(network, &file).await?;
     }
-    let arguments = vec!["--keep-in-foreground".into(), format!("--conf-file={}", file.display()), "--pid-file=".into()];
+    let arguments =
+        vec!["--keep-in-foreground".into(), format!("--conf-file={}", file.display()), "--pid-file=".into()];
     let spec = ServiceSpec { key: key(&network.name), service: "dnsmasq".into(), arguments };
     let process = host.start_service(spec).await?;
     let address = network.families().into_iter().find_map(|family| family.address).map(|net| net.addr());
@@ -54,9 +56,16 @@ fn key(network: &str) -> String {
 /// Lets dnsmasq itself judge `raw.dnsmasq` before the running one is replaced.
 async fn check(network: &Network, file: &Path) -> Result<(), DriverError> {
     let mut command = Command::new(DNSMASQ);
-    command.arg("--test").arg(format!("--conf-file={}", file.display())).stdin(Stdio::null()).env_clear().kill_on_drop(true);
+    command
+        .arg("--test")
+        .arg(format!("--conf-file={}", file.display()))
+        .stdin(Stdio::null())
+        .env_clear()
+        .kill_on_drop(true);
     let output = command.output().await.map_err(|error| {
-        DriverError::new(Code::Unavailable, format!("cannot run `{DNSMASQ}`")).because(error).hint("install the package dnsmasq-base")
+        DriverError::new(Code::Unavailable, format!("cannot run `{DNSMASQ}`"))
+            .because(error)
+            .hint("install the package dnsmasq-base")
     })?;
     if output.status.success() {
         return Ok(());
@@ -79,7 +88,8 @@ fn forget_older(directory: &Path, current: &str) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("dnsmasq-") && name != current
+        if name.starts_with("dnsmasq-")
+            && name != current
             && let Err(error) = std::fs::remove_file(entry.path())
         {
             tracing::warn!(path = %entry.path().display(), %error, "cannot remove old settings");

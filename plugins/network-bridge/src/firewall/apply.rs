@@ -50,7 +50,8 @@ impl Firewall {
 
     /// The networks that have a table with this Hull's tag.
     pub(crate) async fn networks(&self) -> Result<Vec<String>, FirewallError> {
-        let listing = output(Command::new(NFT).args(["-j", "list", "tables", "inet"]).stdin(Stdio::null()), "the list").await?;
+        let listing =
+            output(Command::new(NFT).args(["-j", "list", "tables", "inet"]).stdin(Stdio::null()), "the list").await?;
         let listing: Listing = serde_json::from_slice(&listing).map_err(FirewallError::Unreadable)?;
         let names = listing.nftables.into_iter().filter_map(|item| item.table).map(|table| table.name);
         let prefix = self.table("");

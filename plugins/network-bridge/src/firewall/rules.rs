@@ -102,14 +102,19 @@ fn chain_of(interface: &str) -> String {
 fn postrouting<'a>(script: &mut Script, families: impl Iterator<Item = &'a Family>) {
     for family in families.filter(|family| family.nat) {
         let Some(subnet) = family.address.map(|net| net.trunc()) else { continue };
-        let (word, place) = (word(subnet), match family.nat_order {
-            Order::Before => "- 1",
-            Order::After => "+ 1",
-        });
+        let (word, place) = (
+            word(subnet),
+            match family.nat_order {
+                Order::Before => "- 1",
+                Order::After => "+ 1",
+            },
+        );
         script.line(format_args!("chain postrouting-{word} {{"));
         script.line(format_args!("type nat hook postrouting priority srcnat {place}; policy accept;"));
         match family.nat_address {
-            Some(address) => script.line(format_args!("{word} saddr {subnet} {word} daddr != {subnet} snat {word} to {address}")),
+            Some(address) => {
+                script.line(format_args!("{word} saddr {subnet} {word} daddr != {subnet} snat {word} to {address}"))
+            }
             None => script.line(format_args!("{word} saddr {subnet} {word} daddr != {subnet} masquerade")),
         }
         script.line(format_args!("}}"));
@@ -142,8 +147,12 @@ fn services<'a>(script: &mut Script, bridge: &str, families: impl Iterator<Item 
         let protocol = family.version.prefix();
         let dhcp = if protocol == "ipv4" { 67 } else { 547 };
         let icmp = match protocol {
-            "ipv4" => "ip protocol icmp icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept",
-            _ => "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept",
+            "ipv4" => {
+                "ip protocol icmp icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept"
+            }
+            _ => {
+                "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept"
+            }
         };
         for (chain, interface, port) in [(&mut incoming, "iifname", "dport"), (&mut outgoing, "oifname", "sport")] {
             let of = format!("meta nfproto {protocol} {interface} {bridge}");
@@ -152,7 +161,8 @@ fn services<'a>(script: &mut Script, bridge: &str, families: impl Iterator<Item 
         incoming += &format!("iifname {bridge} {icmp}\n");
     }
     for (hook, rules) in [("input", incoming), ("output", outgoing)] {
-        script.line(format_args!("chain {hook} {{\ntype filter hook {hook} priority filter; policy accept;\n{rules}}}"));
+        script
+            .line(format_args!("chain {hook} {{\ntype filter hook {hook} priority filter; policy accept;\n{rules}}}"));
     }
 }
 

@@ -18,14 +18,18 @@ impl Links {
     pub(crate) async fn addresses(&self) -> Result<Vec<(u32, IpNet, Address)>, LinkError> {
         let listed: Result<Vec<AddressMessage>, _> = self.handle.address().get().execute().try_collect().await;
         let messages = listed.map_err(|error| LinkError::new("list the addresses", error))?;
-        Ok(messages.iter().filter_map(|message| Some((message.header.index, net(message)?, described(message)?))).collect())
+        Ok(messages
+            .iter()
+            .filter_map(|message| Some((message.header.index, net(message)?, described(message)?)))
+            .collect())
     }
 
     /// Gives an interface exactly these addresses; link-local ones stay.
     pub(crate) async fn set_addresses(&self, link: &Found, wanted: &[IpNet]) -> Result<(), LinkError> {
         let listed: Result<Vec<AddressMessage>, _> =
             self.handle.address().get().set_link_index_filter(link.index).execute().try_collect().await;
-        let present = listed.map_err(|error| LinkError::new(format!("list the addresses of `{}`", link.name), error))?;
+        let present =
+            listed.map_err(|error| LinkError::new(format!("list the addresses of `{}`", link.name), error))?;
         let mut missing = wanted.to_vec();
         for message in present {
             let Some(address) = net(&message) else { continue };
@@ -71,7 +75,8 @@ impl Links {
         let builder = RouteMessageBuilder::<IpAddr>::new().destination_prefix(net.network(), net.prefix_len());
         let failed = |why: std::io::Error| LinkError::system(format!("add a route to {net} by `{}`", link.name), why);
         let builder = builder.map_err(|error| failed(std::io::Error::other(error)))?;
-        let message = builder.output_interface(link.index).protocol(RouteProtocol::Static).scope(RouteScope::Link).build();
+        let message =
+            builder.output_interface(link.index).protocol(RouteProtocol::Static).scope(RouteScope::Link).build();
         let done = self.handle.route().add(message).replace().execute().await;
         done.map_err(|error| LinkError::new(format!("add a route to {net} by `{}`", link.name), error))
     }
@@ -92,7 +97,8 @@ impl Links {
 
     async fn route_messages(&self) -> Result<Vec<RouteMessage>, LinkError> {
         let mut all = Vec::new();
-        for question in [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()] {
+        for question in [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()]
+        {
             let listed: Result<Vec<RouteMessage>, _> = self.handle.route().get(question).execute().try_collect().await;
             all.extend(listed.map_err(|error| LinkError::new("list the routes", error))?);
         }
@@ -105,10 +111,12 @@ fn net(message: &AddressMessage) -> Option<IpNet> {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,
     });
-    let address = local.or_else(|| message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(address) => Some(*address),
-        _ => None,
-    }));
+    let address = local.or_else(|| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    });
     IpNet::new(address?, message.header.prefix_len).ok()
 }
 

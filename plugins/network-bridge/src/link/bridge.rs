@@ -61,7 +61,12 @@ impl Links {
         }
     }
 
-    async fn set(&self, message: rtnetlink::packet_route::link::LinkMessage, link: &Found, verb: &str) -> Result<(), LinkError> {
+    async fn set(
+        &self,
+        message: rtnetlink::packet_route::link::LinkMessage,
+        link: &Found,
+        verb: &str,
+    ) -> Result<(), LinkError> {
         let done = self.handle.link().set(message).execute().await;
         done.map_err(|error| LinkError::new(format!("{verb} interface `{}`", link.name), error))
     }

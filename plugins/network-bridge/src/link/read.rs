@@ -2,7 +2,9 @@
 
 use futures::TryStreamExt;
 use hull_plugin::network::Counters;
-use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, Stats64};
+use rtnetlink::packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, Stats64,
+};
 
 use super::error::LinkError;
 use super::links::Links;
@@ -91,7 +93,8 @@ fn found(message: LinkMessage) -> Found {
             LinkAttribute::Address(octets) => link.mac = <[u8; 6]>::try_from(octets).ok().map(Mac),
             LinkAttribute::Stats64(stats) => link.counters = counters(&stats),
             LinkAttribute::LinkInfo(infos) => {
-                kind = infos.into_iter().find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind) } else { None });
+                kind =
+                    infos.into_iter().find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind) } else { None });
             }
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! Rate limits: a token bucket on an interface, and leading what an interface receives through another.
 
-use rtnetlink::packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::{
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 
@@ -37,7 +39,8 @@ impl Links {
     pub(crate) async fn lead_through(&self, from: &Found, to: &Found) -> Result<(), LinkError> {
         let failed = |error| LinkError::new(format!("lead `{}` through `{}`", from.name, to.name), error);
         self.handle.qdisc().add(index(from)).ingress().execute().await.map_err(failed)?;
-        let filter = self.handle.traffic_filter(index(from)).add().parent(0xffff_0000).priority(1).protocol(ETH_P_ALL.to_be());
+        let filter =
+            self.handle.traffic_filter(index(from)).add().parent(0xffff_0000).priority(1).protocol(ETH_P_ALL.to_be());
         filter.redirect(to.index).map_err(failed)?.execute().await.map_err(failed)
     }
 }

@@ -90,7 +90,8 @@ async fn external_interfaces(
         let addresses = open.links.addresses().await?;
         let configured = addresses.iter().any(|(index, _, address)| *index == link.index && address.scope == "global");
         if configured || link.controller.is_some() {
-            let message = format!("Only unconfigured network interfaces can be bridged, and {name:?} has addresses or a bridge");
+            let message =
+                format!("Only unconfigured network interfaces can be bridged, and {name:?} has addresses or a bridge");
             return Err(DriverError::invalid(key, message));
         }
         open.links.set_controller(&link, bridge.index).await?;

@@ -117,7 +117,10 @@ async fn refuse_overlap(open: &Open, network: &Network, previous: Option<&Networ
             tracing::warn!(network = network.name, %net, %other, owner, "the subnet overlaps with another");
             continue;
         }
-        let message = format!("Invalid value for network {:?} option {key:?}: {net} overlaps with {other} of {owner}", network.name);
+        let message = format!(
+            "Invalid value for network {:?} option {key:?}: {net} overlaps with {other} of {owner}",
+            network.name
+        );
         return Err(DriverError::invalid(&key, message));
     }
     Ok(())
@@ -133,10 +136,12 @@ async fn undo(
 ) -> DriverError {
     let undone = match previous {
         None => super::delete::remove(open, name).await,
-        Some(record) => match open.state.keep_network(name, record.clone()).and_then(|()| Network::parse(name, &record.filled)) {
-            Ok(before) => apply(open, &before, Some(tried)).await,
-            Err(error) => Err(error),
-        },
+        Some(record) => {
+            match open.state.keep_network(name, record.clone()).and_then(|()| Network::parse(name, &record.filled)) {
+                Ok(before) => apply(open, &before, Some(tried)).await,
+                Err(error) => Err(error),
+            }
+        }
     };
     match undone {
         Ok(()) => error,

@@ -65,7 +65,9 @@ pub(crate) async fn leases(open: &Open, name: &str) -> Result<Vec<Lease>, Driver
 /// Without stateful DHCPv6 an instance makes its address of the prefix and its MAC.
 fn self_given(network: &Network, nic: &NicRecord) -> Option<std::net::IpAddr> {
     match network.ipv6.address {
-        Some(IpNet::V6(net)) if !network.ipv6.stateful && nic.ipv6.is_none() => Some(nic.mac.eui64(net.network()).into()),
+        Some(IpNet::V6(net)) if !network.ipv6.stateful && nic.ipv6.is_none() => {
+            Some(nic.mac.eui64(net.network()).into())
+        }
         _ => None,
     }
 }

@@ -52,14 +52,26 @@ fn free_ipv4(open: &Open, nic: &Nic, network: &Network, object: &str) -> Result<
     let leases = read_leases(&open.state.directory(&network.name))?;
     let mac = nic.mac.to_string();
     let mut taken: Vec<IpAddr> = family.address.iter().map(|net| net.addr()).chain(family.gateway).collect();
-    taken.extend(leases.iter().filter(|lease| lease.hwaddr != mac).filter_map(|lease| lease.address.parse::<IpAddr>().ok()));
-    taken.extend(open.state.nics_of(&network.name).iter().filter(|other| other.object() != object).filter_map(|other| other.ipv4));
-    let leased = leases.iter().filter(|lease| lease.hwaddr == mac).filter_map(|lease| lease.address.parse::<IpAddr>().ok());
+    taken.extend(
+        leases.iter().filter(|lease| lease.hwaddr != mac).filter_map(|lease| lease.address.parse::<IpAddr>().ok()),
+    );
+    taken.extend(
+        open.state
+            .nics_of(&network.name)
+            .iter()
+            .filter(|other| other.object() != object)
+            .filter_map(|other| other.ipv4),
+    );
+    let leased =
+        leases.iter().filter(|lease| lease.hwaddr == mac).filter_map(|lease| lease.address.parse::<IpAddr>().ok());
     let leased = leased.filter(IpAddr::is_ipv4).find(|address| !taken.contains(address));
     match leased.or_else(|| from_ranges(family, nic.mac.0, &taken)) {
         Some(address) => Ok(Some(address)),
-        None => Err(DriverError::new(Code::NoSpace, format!("network `{}` has no free IPv4 address for filtering", network.name))
-            .hint("widen ipv4.dhcp.ranges or set ipv4.address of the NIC")),
+        None => Err(DriverError::new(
+            Code::NoSpace,
+            format!("network `{}` has no free IPv4 address for filtering", network.name),
+        )
+        .hint("widen ipv4.dhcp.ranges or set ipv4.address of the NIC")),
     }
 }
 
@@ -74,8 +86,11 @@ fn from_ranges(family: &Family, mac: [u8; 6], taken: &[IpAddr]) -> Option<IpAddr
         let (IpAddr::V4(first), IpAddr::V4(last)) = range else { continue };
         let (first, count) = (u32::from(first), u64::from(u32::from(last) - u32::from(first)) + 1);
         let tries = count.min(taken.len() as u64 + 1);
-        let candidate = |step: u64| Ipv4Addr::from(first + u32::try_from((u64::from(seed) + step) % count).unwrap_or(0));
-        if let Some(address) = (0..tries).map(|step| IpAddr::V4(candidate(step))).find(|address| !taken.contains(address)) {
+        let candidate =
+            |step: u64| Ipv4Addr::from(first + u32::try_from((u64::from(seed) + step) % count).unwrap_or(0));
+        if let Some(address) =
+            (0..tries).map(|step| IpAddr::V4(candidate(step))).find(|address| !taken.contains(address))
+        {
             return Some(address);
         }
     }
@@ -85,10 +100,14 @@ fn from_ranges(family: &Family, mac: [u8; 6], taken: &[IpAddr]) -> Option<IpAddr
 fn refuse_taken(open: &Open, nic: &Nic, fixed: Fixed, object: &str) -> Result<(), DriverError> {
     let crate::config::Parent::Managed(network) = &nic.parent else { return Ok(()) };
     for other in open.state.nics_of(network).iter().filter(|other| other.object() != object) {
-        for (key, mine, theirs) in [("ipv4.address", fixed.ipv4, other.ipv4), ("ipv6.address", fixed.ipv6, other.ipv6)] {
+        for (key, mine, theirs) in [("ipv4.address", fixed.ipv4, other.ipv4), ("ipv6.address", fixed.ipv6, other.ipv6)]
+        {
             if let Some(address) = mine.filter(|_| mine == theirs) {
                 let of = format!("NIC {:?} of instance {:?}", other.device, other.instance);
-                return Err(DriverError::invalid(key, format!("IP address {:?} already defined on {of}", address.to_string())));
+                return Err(DriverError::invalid(
+                    key,
+                    format!("IP address {:?} already defined on {of}", address.to_string()),
+                ));
             }
         }
     }

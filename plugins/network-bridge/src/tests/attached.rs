@@ -27,7 +27,7 @@ fn an_instance_gets_an_address_by_dhcp_and_a_name_in_dns() {
         assert_eq!(db.dhcp(), "10.99.1.77");
         let answer = db.output("busybox nslookup web.lxd 10.99.1.1");
         assert!(String::from_utf8_lossy(&answer.stdout).contains(&address), "{answer:?}");
-        db.run("ping -c 1 -W 2 10.99.1.1");
+        db.run("busybox ping -c 1 -W 2 10.99.1.1");
 
         let leases = leases(&host, "br0").await;
         let has = |hostname: &str, address: &str, kind: &str| {
@@ -70,22 +70,25 @@ fn a_filtered_instance_cannot_borrow_an_address() {
         host.ensure("br0", &NETWORK).await.unwrap();
         let (good, bad) = (Instance::new("good"), Instance::new("bad"));
         host.attach(&good, "br0", &[]).await.unwrap();
-        let attachment = host.attach(&bad, "br0", &[("security.ipv4_filtering", "true"), ("security.ipv6_filtering", "true")]).await.unwrap();
+        let attachment = host
+            .attach(&bad, "br0", &[("security.ipv4_filtering", "true"), ("security.ipv6_filtering", "true")])
+            .await
+            .unwrap();
         good.dhcp();
         bad.dhcp();
-        assert!(bad.output("ping -c 1 -W 2 10.99.1.1").status.success());
+        assert!(bad.output("busybox ping -c 1 -W 2 10.99.1.1").status.success());
         bad.run("ip addr flush dev eth0");
         bad.run("ip addr add 10.99.1.200/24 dev eth0");
-        assert!(!bad.output("ping -c 1 -W 1 10.99.1.1").status.success(), "a foreign IPv4 address passed");
+        assert!(!bad.output("busybox ping -c 1 -W 1 10.99.1.1").status.success(), "a foreign IPv4 address passed");
         host.detach("bad").await;
         let rules = run("nft list ruleset");
         assert!(!rules.contains(&attachment.host_name), "{rules}");
 
         host.attach(&bad, "br0", &[("security.mac_filtering", "true")]).await.unwrap();
         bad.dhcp();
-        assert!(bad.output("ping -c 1 -W 2 10.99.1.1").status.success());
+        assert!(bad.output("busybox ping -c 1 -W 2 10.99.1.1").status.success());
         bad.run("ip link set eth0 address 00:16:3e:aa:aa:aa");
-        assert!(!bad.output("ping -c 1 -W 1 10.99.1.1").status.success(), "a foreign MAC passed");
+        assert!(!bad.output("busybox ping -c 1 -W 1 10.99.1.1").status.success(), "a foreign MAC passed");
     });
 }
 
@@ -99,8 +102,8 @@ fn isolated_instances_reach_the_host_but_not_each_other() {
         }
         a.dhcp();
         let address = b.dhcp();
-        assert!(a.output("ping -c 1 -W 2 10.99.1.1").status.success());
-        assert!(!a.output(&format!("ping -c 1 -W 1 {address}")).status.success());
+        assert!(a.output("busybox ping -c 1 -W 2 10.99.1.1").status.success());
+        assert!(!a.output(&format!("busybox ping -c 1 -W 1 {address}")).status.success());
     });
 }
 

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Output};
 use hull_plugin::network::{Attachment, NetworkDriverClient, NetworkReady, NetworkSpec, NicSpec, NicTarget};
 use hull_plugin::testing::{Harness, Services, context, network};
 use hull_plugin::{
-    ConfigMap, DeviceName, DriverError, InstanceId, NetworkName, NetworkNamespaceFd, OperationId, ProcessFd, ServiceSpec,
+    ConfigMap, DeviceName, DriverError, InstanceId, NetworkName, NetworkNamespaceFd, OperationId, ProcessFd,
+    ServiceSpec,
 };
 use nix::sched::{CloneFlags, setns, unshare};
 

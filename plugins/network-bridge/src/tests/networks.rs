@@ -36,7 +36,10 @@ fn a_change_comes_into_effect_and_a_wrong_one_leaves_all_as_it_was() {
         let changed = [("ipv4.address", "10.77.2.1/24"), ("ipv6.address", "none"), ("bridge.mtu", "1400")];
         host.ensure("br0", &changed).await.unwrap();
         let shown = run("ip addr show br0");
-        assert!(shown.contains("10.77.2.1/24") && !shown.contains("10.77.1.1") && shown.contains("mtu 1400"), "{shown}");
+        assert!(
+            shown.contains("10.77.2.1/24") && !shown.contains("10.77.1.1") && shown.contains("mtu 1400"),
+            "{shown}"
+        );
         assert!(!run("nft list ruleset").contains("masquerade"));
 
         let broken = [("ipv4.address", "10.77.3.1/24"), ("ipv6.address", "none"), ("raw.dnsmasq", "no-such-option=1")];
@@ -84,7 +87,8 @@ fn a_new_process_knows_its_networks_and_a_reboot_is_made_good() {
         assert_eq!(again.config, ready.config);
         assert!(run("nft list ruleset").contains("masquerade") && run("ip addr show br0").contains(config[0].1));
 
-        let state = host.harness.driver.network_state(context(), NetworkName::new("br0").unwrap()).await.unwrap().unwrap();
+        let state =
+            host.harness.driver.network_state(context(), NetworkName::new("br0").unwrap()).await.unwrap().unwrap();
         assert!(state.up && state.mtu == 1500 && state.hwaddr.starts_with("00:16:3e:"), "{state:?}");
         assert!(state.addresses.iter().any(|address| address.family == "inet" && address.netmask == "24"), "{state:?}");
     });
