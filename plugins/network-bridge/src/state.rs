@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,11 @@ impl NicRecord {
     pub(crate) fn object(&self) -> String {
         format!("{}/{}", self.instance, self.device)
     }
+
+    /// A file name of its own.
+    pub(crate) fn key(&self) -> String {
+        nic_key(&self.instance, &self.device)
+    }
 }
 
 impl State {
@@ -110,7 +115,7 @@ impl State {
     pub(crate) fn keep_network(&self, name: &str, record: NetworkRecord) -> Result<(), DriverError> {
         let directory = self.directory(name);
         std::fs::create_dir_all(&directory).map_err(|error| unwritable(&error, &directory))?;
-        write_json(&directory.join(RECORD), &record)?;
+        write_json(&directory.join(RECORD), &record, Durability::Disk)?;
         self.networks.borrow_mut().insert(name.into(), record);
         Ok(())
     }
@@ -141,33 +146,17 @@ impl State {
     }
 
     pub(crate) fn keep_nic(&self, record: NicRecord) -> Result<(), DriverError> {
-        let key = nic_key(&record.instance, &record.device);
-        write_json(&self.nic_path(&key), &record)?;
+        let key = record.key();
+        write_json(&self.nic_path(&key), &record, Durability::Process)?;
         self.nics.borrow_mut().insert(key, record);
         Ok(())
     }
 
     pub(crate) fn forget_nic(&self, record: &NicRecord) -> Result<(), DriverError> {
-        let key = nic_key(&record.instance, &record.device);
+        let key = record.key();
         remove(&self.nic_path(&key))?;
         self.nics.borrow_mut().remove(&key);
         Ok(())
-    }
-
-    /// Tells dnsmasq what it shall know about a NIC, or that there is nothing.
-    pub(crate) fn set_host(&self, record: &NicRecord, line: Option<String>) -> Result<(), DriverError> {
-        let Some(network) = &record.network else { return Ok(()) };
-        let hosts = self.directory(network).join("hosts");
-        let path = hosts.join(nic_key(&record.instance, &record.device));
-        let Some(line) = line else { return remove(&path) };
-        if std::fs::read(&path).is_ok_and(|old| old == line.as_bytes()) {
-            return Ok(());
-        }
-        std::fs::create_dir_all(&hosts).map_err(|error| unwritable(&error, &hosts))?;
-        // Written elsewhere and renamed: dnsmasq sees the directory and would read half a file.
-        let draft = self.directory(network).join(format!("draft-{}", nic_key(&record.instance, &record.device)));
-        std::fs::write(&draft, line).map_err(|error| unwritable(&error, &draft))?;
-        std::fs::rename(&draft, &path).map_err(|error| unwritable(&error, &path))
     }
 
     fn nic_path(&self, key: &str) -> PathBuf {
@@ -176,14 +165,28 @@ impl State {
 }
 
 /// Replaces a file as a whole; the same content leaves it alone.
-pub(crate) fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_file(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     if std::fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
     }
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
-    std::fs::write(&draft, content)?;
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(content)?;
+    // A NIC is gone after a reboot anyway; what a network was given must not be.
+    if durability == Durability::Disk {
+        file.sync_all()?;
+    }
     std::fs::rename(&draft, path)
+}
+
+/// What a file outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// This process.
+    Process,
+    /// The host's power.
+    Disk,
 }
 
 /// The tag in the file, made at the first start.
@@ -194,7 +197,7 @@ fn tag(path: &Path) -> io::Result<String> {
         Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it must hold 8 hexadecimal digits")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let tag = format!("{:08x}", rand::random::<u32>());
-            write_file(path, format!("{tag}\n").as_bytes())?;
+            write_file(path, format!("{tag}\n").as_bytes(), Durability::Disk)?;
             Ok(tag)
         }
         Err(error) => Err(error),
@@ -230,10 +233,10 @@ fn read_all<T: DeserializeOwned>(directory: &Path, file: impl Fn(&Path) -> PathB
     records
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DriverError> {
+fn write_json(path: &Path, value: &impl Serialize, durability: Durability) -> Result<(), DriverError> {
     let bytes =
         serde_json::to_vec(value).map_err(|error| DriverError::internal("cannot encode a record").because(error))?;
-    write_file(path, &bytes).map_err(|error| unwritable(&error, path))
+    write_file(path, &bytes, durability).map_err(|error| unwritable(&error, path))
 }
 
 fn remove(path: &Path) -> Result<(), DriverError> {
@@ -277,7 +280,6 @@ mod tests {
         let state = State::open(root.path()).unwrap();
         state.keep_network("br0", network.clone()).unwrap();
         state.keep_nic(nic.clone()).unwrap();
-        state.set_host(&nic, Some("00:16:3e:00:00:01,c1\n".into())).unwrap();
 
         let again = State::open(root.path()).unwrap();
         assert_eq!(again.tag(), state.tag());

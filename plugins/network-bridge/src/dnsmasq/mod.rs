@@ -10,7 +10,7 @@ mod ready;
 mod service;
 mod settings;
 
-pub(crate) use hosts::host_line;
+pub(crate) use hosts::{Memory, host_line, set_host};
 pub(crate) use leases::read_leases;
-pub(crate) use service::{start, stop};
+pub(crate) use service::{renew, start, stop};
 pub(crate) use settings::whole_ipv4;

@@ -8,10 +8,11 @@ use nix::unistd::Group;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
+use super::hosts::{generation, next_generation};
 use super::ready;
 use super::settings::{HOSTS, RAW, settings};
 use crate::config::Network;
-use crate::state::write_file;
+use crate::state::{Durability, write_file};
 
 /// Has dnsmasq run with the settings `network` asks for, or not at all if it asks for nothing.
 ///
@@ -19,17 +20,19 @@ use crate::state::write_file;
 pub(crate) async fn start(host: &HostHandle, network: &Network, directory: &Path) -> Result<(), DriverError> {
     let group =
         ["nogroup", "nobody"].into_iter().find(|name| Group::from_name(name).is_ok_and(|group| group.is_some()));
-    let Some(text) = settings(network, directory, group) else {
+    let Some(mut text) = settings(network, directory, group) else {
         return stop(host, &network.name).await;
     };
+    text += &format!("# generation {}\n", generation(directory));
     std::fs::create_dir_all(directory.join(HOSTS)).map_err(|error| unwritable(&error, &directory.join(HOSTS)))?;
     let name = format!("dnsmasq-{}.conf", fingerprint(&text, &network.raw_dnsmasq));
     let file = directory.join(&name);
     if !network.raw_dnsmasq.is_empty() {
         let raw = directory.join(RAW);
-        write_file(&raw, network.raw_dnsmasq.as_bytes()).map_err(|error| unwritable(&error, &raw))?;
+        write_file(&raw, network.raw_dnsmasq.as_bytes(), Durability::Process)
+            .map_err(|error| unwritable(&error, &raw))?;
     }
-    write_file(&file, text.as_bytes()).map_err(|error| unwritable(&error, &file))?;
+    write_file(&file, text.as_bytes(), Durability::Process).map_err(|error| unwritable(&error, &file))?;
     if !network.raw_dnsmasq.is_empty() {
         check(network, &file).await?;
     }
@@ -43,6 +46,12 @@ pub(crate) async fn start(host: &HostHandle, network: &Network, directory: &Path
     }
     forget_older(directory, &name);
     Ok(())
+}
+
+/// Replaces dnsmasq by one that remembers nothing but the leases. DNS and DHCP pause for some milliseconds.
+pub(crate) async fn renew(host: &HostHandle, network: &Network, directory: &Path) -> Result<(), DriverError> {
+    next_generation(directory).map_err(|error| unwritable(&error, directory))?;
+    start(host, network, directory).await
 }
 
 pub(crate) async fn stop(host: &HostHandle, network: &str) -> Result<(), DriverError> {

@@ -45,6 +45,13 @@ impl Links {
         self.set(LinkUnspec::new_with_index(link.index).controller(bridge).up().build(), link, "connect").await
     }
 
+    /// Marks an interface, puts it into a bridge and starts it, all at once.
+    pub(crate) async fn plug(&self, name: &str, bridge: &Found, alias: &str) -> Result<(), LinkError> {
+        let message = LinkUnspec::new_with_name(name).alias(alias).controller(bridge.index).up().build();
+        let done = self.handle.link().set(message).execute().await;
+        done.map_err(|error| LinkError::new(format!("connect `{name}` to bridge `{}`", bridge.name), error))
+    }
+
     /// No traffic between this port and other isolated ones.
     pub(crate) async fn isolate(&self, link: &Found) -> Result<(), LinkError> {
         let message = LinkBridgePort::new(link.index).isolated(true).build();

@@ -4,6 +4,7 @@ use hull_plugin::{Code, DriverError};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Mac, Network};
+use crate::dnsmasq::Memory;
 use crate::driver::Open;
 use crate::link::{Found, NewBridge};
 use crate::{dnsmasq, nic, sysctl};
@@ -22,8 +23,11 @@ pub(super) async fn apply(open: &Open, network: &Network, before: Option<&Networ
     open.links.set_routes(&bridge, &routes).await?;
     forwarding(network)?;
     open.firewall.set_network(network).await?;
-    nic::refresh_hosts(open, network)?;
-    dnsmasq::start(&open.host, network, &open.state.directory(&network.name)).await
+    let directory = open.state.directory(&network.name);
+    match nic::refresh_hosts(open, network)? {
+        Memory::Fits => dnsmasq::start(&open.host, network, &directory).await,
+        Memory::Stale => dnsmasq::renew(&open.host, network, &directory).await,
+    }
 }
 
 async fn bridge(open: &Open, network: &Network) -> Result<Found, DriverError> {

@@ -29,6 +29,7 @@ pub(crate) async fn attach(open: &Open, spec: &NicSpec, target: NicTarget) -> Re
         nic.check_within(network, spec.device.as_str())?;
     }
     let object = format!("{}/{}", spec.instance, spec.device);
+    refuse_taken_name(open, &nic, spec).await?;
     if let Some(older) = open.state.nic(spec.instance.as_str(), spec.device.as_str()) {
         // An earlier call, or an instance that died while nobody looked.
         detach::forget(open, &older, detach::Near::Delete).await?;
@@ -65,6 +66,16 @@ async fn parent(open: &Open, nic: &Nic) -> Result<(Option<Network>, Found), Driv
     }
 }
 
+/// A name that the user chose must be free, or this NIC's own from before.
+async fn refuse_taken_name(open: &Open, nic: &Nic, spec: &NicSpec) -> Result<(), DriverError> {
+    let Some(name) = &nic.host_interface else { return Ok(()) };
+    let older = open.state.nic(spec.instance.as_str(), spec.device.as_str());
+    if older.is_some_and(|older| older.host_interface == *name) || open.links.find(name).await?.is_none() {
+        return Ok(());
+    }
+    Err(DriverError::new(Code::AlreadyExists, format!("there is an interface `{name}` already")))
+}
+
 fn record(spec: &NicSpec, nic: &Nic, bridge: &Found, fixed: Fixed) -> NicRecord {
     let network = match &nic.parent {
         Parent::Managed(name) => Some(name.clone()),
@@ -99,17 +110,22 @@ async fn connect(
     if record.guarded {
         open.firewall.set_guard(&guard(nic, record)).await?;
     }
-    let near = make_veth(open, nic, record, bridge, target).await?;
-    limit(open, nic, record, &near).await?;
-    open.links.set_controller(&near, bridge.index).await?;
-    if nic.isolated {
-        open.links.isolate(&near).await?;
+    make_veth(open, nic, record, bridge, target).await?;
+    if nic.ingress.is_some() || nic.egress.is_some() || nic.isolated {
+        let near = found(open, &record.host_interface).await?;
+        limit(open, nic, record, &near).await?;
+        open.links.plug(&record.host_interface, bridge, &open.state.mark()).await?;
+        if nic.isolated {
+            open.links.isolate(&near).await?;
+        }
+    } else {
+        open.links.plug(&record.host_interface, bridge, &open.state.mark()).await?;
     }
     for net in &nic.routes {
         open.links.add_route(bridge, *net).await?;
     }
     match network {
-        Some(network) => set_host(open, network, record),
+        Some(network) => set_host(open, network, record).await,
         None => Ok(()),
     }
 }
@@ -120,12 +136,9 @@ async fn make_veth(
     record: &NicRecord,
     bridge: &Found,
     target: NicTarget,
-) -> Result<Found, DriverError> {
+) -> Result<(), DriverError> {
     let NicTarget::Namespace(namespace) = target;
     let name = record.host_interface.as_str();
-    if open.links.find(name).await?.is_some() {
-        return Err(DriverError::new(Code::AlreadyExists, format!("there is an interface `{name}` already")));
-    }
     let veth = NewVeth {
         near: name,
         far: &nic.name,
@@ -135,12 +148,13 @@ async fn make_veth(
         queue_length: nic.queue_length,
     };
     open.links.add_veth(&veth).await?;
-    let gone = || DriverError::new(Code::Unavailable, format!("interface `{name}` vanished with its instance"));
-    let near = open.links.find(name).await?.ok_or_else(gone)?;
-    open.links.mark(&near, &open.state.mark()).await?;
     // The bridge speaks for the host, its ports do not.
-    sysctl::set_ipv6(name, "disable_ipv6", "1")?;
-    Ok(near)
+    Ok(sysctl::set_ipv6(name, "disable_ipv6", "1")?)
+}
+
+async fn found(open: &Open, name: &str) -> Result<Found, DriverError> {
+    let gone = || DriverError::new(Code::Unavailable, format!("interface `{name}` vanished while it was being made"));
+    open.links.find(name).await?.ok_or_else(gone)
 }
 
 async fn limit(open: &Open, nic: &Nic, record: &NicRecord, near: &Found) -> Result<(), DriverError> {
@@ -150,8 +164,7 @@ async fn limit(open: &Open, nic: &Nic, record: &NicRecord, near: &Found) -> Resu
     let (Some(rate), Some(name)) = (nic.egress, &record.shaper) else { return Ok(()) };
     let key = "limits.egress";
     open.links.add_ifb(name).await.map_err(|error| unlimited(error, key))?;
-    let gone = || DriverError::new(Code::Unavailable, format!("interface `{name}` vanished while it was being made"));
-    let shaper = open.links.find(name).await?.ok_or_else(gone)?;
+    let shaper = found(open, name).await?;
     open.links.mark(&shaper, &open.state.mark()).await?;
     open.links.limit(&shaper, rate).await.map_err(|error| unlimited(error, key))?;
     open.links.set_up(&shaper).await?;

@@ -2,6 +2,7 @@
 
 use hull_plugin::DriverError;
 
+use super::hosts::forget_host;
 use crate::driver::Open;
 use crate::state::NicRecord;
 
@@ -24,7 +25,7 @@ pub(crate) async fn detach(open: &Open, instance: &str, device: &str) -> Result<
 /// Takes away all that a record tells of. Goes on after a failure; the record stays until the rest is gone.
 pub(crate) async fn forget(open: &Open, record: &NicRecord, near: Near) -> Result<(), DriverError> {
     let steps = [
-        open.state.set_host(record, None),
+        forget_host(open, record),
         forget_routes(open, record).await,
         remove_near(open, record, near).await,
         remove_shaper(open, record).await,

@@ -48,6 +48,27 @@ fn an_instance_gets_an_address_by_dhcp_and_a_name_in_dns() {
 }
 
 #[test]
+fn an_address_goes_from_one_instance_to_the_next() {
+    on_a_host(|host| async move {
+        host.ensure("br0", &NETWORK).await.unwrap();
+        let (old, new) = (Instance::new("old"), Instance::new("new"));
+        host.attach(&old, "br0", &[("ipv4.address", "10.99.1.77")]).await.unwrap();
+        assert_eq!(old.dhcp(), "10.99.1.77");
+        host.detach("old").await;
+        host.attach(&new, "br0", &[("ipv4.address", "10.99.1.78")]).await.unwrap();
+        assert_eq!(new.dhcp(), "10.99.1.78");
+        host.detach("new").await;
+        host.attach(&new, "br0", &[("ipv4.address", "10.99.1.79")]).await.unwrap();
+        assert_eq!(new.dhcp(), "10.99.1.79");
+        host.attach(&old, "br0", &[("ipv4.address", "10.99.1.78")]).await.unwrap();
+        assert_eq!(old.dhcp(), "10.99.1.78");
+        let third = Instance::new("third");
+        host.attach(&third, "br0", &[]).await.unwrap();
+        assert_ne!(third.dhcp(), "10.99.1.77");
+    });
+}
+
+#[test]
 fn a_dying_namespace_takes_its_nic_along() {
     on_a_host(|host| async move {
         host.ensure("br0", &NETWORK).await.unwrap();
