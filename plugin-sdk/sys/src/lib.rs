@@ -6,3 +6,4 @@
 
 pub mod descriptor;
 pub mod message;
+pub mod mount;
