@@ -7,3 +7,6 @@
 pub mod descriptor;
 pub mod message;
 pub mod mount;
+pub mod process;
+pub mod sandbox;
+pub mod spawn;
