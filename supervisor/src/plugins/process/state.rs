@@ -245,7 +245,7 @@ mod tests {
                         Action::Route => { prop_assert!(alive && !routed); routed = true; }
                         Action::Unroute => { prop_assert!(routed); routed = false; }
                         Action::Recover | Action::Kill => prop_assert!(alive),
-                        Action::Warn => prop_assert!(matches!(next, State::Failed { .. })),
+                        Action::Warn => prop_assert!(matches!(next, State::Failed { .. }), "warned too early"),
                     }
                 }
                 state = next;
@@ -255,7 +255,7 @@ mod tests {
                 prop_assert_eq!(state == State::Stopped, !wanted);
                 if let State::Backoff { until, .. } = state {
                     prop_assert!(until <= now + LONGEST_BACKOFF);
-                    prop_assert!(matches!(step(state, Event::Tick, until).0, State::Starting { .. }));
+                    prop_assert!(matches!(step(state, Event::Tick, until).0, State::Starting { .. }), "forgotten");
                 }
             }
         }
