@@ -6,3 +6,7 @@
 
 pub mod descriptor;
 pub mod message;
+pub mod mount;
+pub mod process;
+pub mod sandbox;
+pub mod spawn;
