@@ -4,5 +4,7 @@
 //! One module a kernel facility. Constants that libc lacks carry the kernel header they come from.
 #![allow(unsafe_code)] // each block states its SAFETY reason (clippy::undocumented_unsafe_blocks)
 
+pub mod attribute;
 pub mod descriptor;
 pub mod message;
+pub mod reflink;
