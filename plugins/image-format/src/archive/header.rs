@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 
 pub(crate) const BLOCK: usize = 512;
 
+/// Offsets and lengths of what a sparse file has.
+pub(crate) type Segments = Vec<(u64, u64)>;
+
 /// What an entry becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -81,7 +84,7 @@ impl<'a> Header<'a> {
     }
 
     /// GNU's sparse header: the map's first four segments, whether more blocks of it follow, and the real size.
-    pub(crate) fn gnu_sparse(&self) -> Result<(Vec<(u64, u64)>, bool, u64)> {
+    pub(crate) fn gnu_sparse(&self) -> Result<(Segments, bool, u64)> {
         let segments = gnu_segments(&self.0[386..482])?;
         let size = self.number(483..495, "size")?;
         let size = u64::try_from(size).map_err(|_| Error::corrupt("a sparse file has a negative size"))?;
@@ -94,11 +97,11 @@ impl<'a> Header<'a> {
 }
 
 /// A continuation block of GNU's sparse map: 21 segments and whether another block follows.
-pub(crate) fn gnu_sparse_block(block: &[u8; BLOCK]) -> Result<(Vec<(u64, u64)>, bool)> {
+pub(crate) fn gnu_sparse_block(block: &[u8; BLOCK]) -> Result<(Segments, bool)> {
     Ok((gnu_segments(&block[..504])?, block[504] != 0))
 }
 
-fn gnu_segments(fields: &[u8]) -> Result<Vec<(u64, u64)>> {
+fn gnu_segments(fields: &[u8]) -> Result<Segments> {
     let damaged = || Error::corrupt("the archive is damaged: bad map of a sparse file");
     let mut segments = Vec::new();
     for pair in fields.chunks_exact(24) {
