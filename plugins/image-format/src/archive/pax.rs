@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn records_replace_what_the_header_says() {
         let mut extended = Extended::default();
-        extended.add(b"12 path=a/b\n20 mtime=1.500000000\n27 SCHILY.xattr.user.k=a\nb\n").unwrap();
+        extended.add(b"12 path=a/b\n21 mtime=1.500000000\n27 SCHILY.xattr.user.k=a\nb\n").unwrap();
         assert_eq!(extended.path.as_deref(), Some(&b"a/b"[..]));
         assert_eq!(extended.modified, Some((1, 500_000_000)));
         assert_eq!(extended.attributes, [(c"user.k".to_owned(), b"a\nb".to_vec())]);

@@ -67,7 +67,8 @@ pub(crate) fn open_beneath(root: impl AsFd, path: &[u8]) -> nix::Result<OwnedFd>
         | ResolveFlag::RESOLVE_NO_SYMLINKS
         | ResolveFlag::RESOLVE_NO_MAGICLINKS
         | ResolveFlag::RESOLVE_NO_XDEV;
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    // No O_NOFOLLOW: with it a link at the end would be told as `no directory`.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let path = if path.is_empty() { b"." } else { path };
     openat2(root, OsStr::from_bytes(path), OpenHow::new().flags(flags).resolve(resolve))
 }

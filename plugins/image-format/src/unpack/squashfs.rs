@@ -14,8 +14,8 @@ use crate::error::{Doing, Error, Result, printable};
 use crate::meter::{Budget, Meter};
 use crate::squashfs::{Content, DirectoryEntry, Inode, Node, Piece, Reference, SquashFs};
 use crate::tree::{
-    Attributes, Special, Writer, adopt_directory, component, create_file, finish_directory, finish_file, joined,
-    make_directory, make_link, make_special, open_beneath,
+    Attributes, Special, Writer, component, create_file, finish_directory, finish_file, joined, make_directory,
+    make_link, make_special, open_beneath,
 };
 
 /// Unpacks the whole of a squashfs into the empty directory `into`.
@@ -39,7 +39,10 @@ pub(crate) fn unpack(file: &File, into: BorrowedFd, budget: &Budget, meter: &Met
 
 const MOST_WORKERS: usize = 4;
 const MOST_WAITING: usize = 64;
-const DEEPEST: u32 = 512;
+const LONGEST_PATH: usize = 4095; // linux/limits.h PATH_MAX, less the NUL
+
+/// Directories made but not yet filled, the last one first: a loop of them ends at the longest path.
+type Waiting = Vec<(Vec<u8>, Reference)>;
 
 /// An open new file and what belongs in it.
 struct Job {
@@ -110,33 +113,53 @@ impl Making<'_> {
             return Err(Error::corrupt("the squashfs is damaged: its root is not a directory"));
         }
         self.budget.spend_inode()?;
-        let directory = adopt_directory(self.root, c".").doing("open the directory", b"rootfs")?;
-        self.directory(directory, &root, b"", 0)
+        let mut waiting = vec![(Vec::new(), self.squashfs.root())];
+        while let Some((path, reference)) = waiting.pop() {
+            let directory = open_beneath(self.root, &path).doing("open the directory", &path)?;
+            self.directory(&directory, &path, reference, &mut waiting)?;
+        }
+        Ok(())
     }
 
-    fn directory(&mut self, directory: OwnedFd, inode: &Inode, path: &[u8], depth: u32) -> Result<()> {
-        if depth > DEEPEST {
-            return Err(Error::Corrupt(format!("the image has directories nested deeper than {DEEPEST}")));
-        }
+    /// Makes all that is in a directory; of its subdirectories only the names, which go to `waiting`.
+    fn directory(
+        &mut self,
+        directory: &OwnedFd,
+        path: &[u8],
+        reference: Reference,
+        waiting: &mut Waiting,
+    ) -> Result<()> {
         let squashfs = self.squashfs;
+        let inode = squashfs.inode(reference)?;
         squashfs.entries(&inode.node, |DirectoryEntry { name, inode }| {
             self.meter.go_on()?;
             if self.pool.failed() {
                 return Err(Error::Cancelled);
             }
-            self.entry(&directory, path, &component(&name)?, inode, depth)
+            self.entry(directory, path, &component(&name)?, inode, waiting)
         })?;
-        finish_directory(directory.as_fd(), &self.attributes(inode)?, path)
+        // What is made in the subdirectories later changes nothing here.
+        finish_directory(directory.as_fd(), &self.attributes(&inode)?, path)
     }
 
-    fn entry(&mut self, parent: &OwnedFd, path: &[u8], name: &CStr, reference: Reference, depth: u32) -> Result<()> {
+    fn entry(
+        &mut self,
+        parent: &OwnedFd,
+        path: &[u8],
+        name: &CStr,
+        reference: Reference,
+        waiting: &mut Waiting,
+    ) -> Result<()> {
         self.budget.spend_inode()?;
         let inode = self.squashfs.inode(reference)?;
         let here = joined(path, name);
         if matches!(inode.node, Node::Directory { .. }) {
             make_directory(parent, name).map_err(|error| twice(error, "make the directory", &here))?;
-            let directory = adopt_directory(parent, name).doing("open the directory", &here)?;
-            return self.directory(directory, &inode, &here, depth + 1);
+            if here.len() > LONGEST_PATH {
+                return Err(Error::corrupt("the image has a path longer than 4095 bytes"));
+            }
+            waiting.push((here, reference));
+            return Ok(());
         }
         if inode.links > 1 {
             if let Some((directory, first)) = self.linked.get(&inode.number) {

@@ -9,6 +9,9 @@ use tar::EntryType;
 use super::images::{Forged, METADATA, cut, damaged, lay_out, pack, squash};
 use super::pool::{MANY, TestPool, names, with_pool};
 
+/// Adds the hostile entries.
+type Attack<'a> = &'a dyn for<'f> Fn(&'f mut Forged) -> &'f mut Forged;
+
 /// The image must be refused with `Corrupt` and a reason that has `word` in it.
 async fn assert_refused(pool: &TestPool, image: &Path, word: &str) {
     assert_refused_split(pool, image, None, word).await;
@@ -31,35 +34,33 @@ fn paths_that_climb_out_are_refused() {
     with_pool(async |pool| {
         let canary = pool.place.path().join("canary");
         let canary = canary.to_str().unwrap();
-        let attacks: [(&str, &dyn Fn(&mut Forged)); 19] = [
-            ("`..`", &|image| drop(image.file("rootfs/../../../../canary", b"dead"))),
-            ("`..`", &|image| drop(image.file("../x", b"dead"))),
-            ("`..`", &|image| drop(image.entry(EntryType::Directory, "rootfs/..", "", b""))),
-            ("absolute", &|image| drop(image.file(canary, b"dead"))),
-            ("absolute", &|image| drop(image.file("/rootfs/x", b"dead"))),
+        let attacks: [(&str, Attack); 19] = [
+            ("`..`", &|image| image.file("rootfs/../../../../canary", b"dead")),
+            ("`..`", &|image| image.file("../x", b"dead")),
+            ("`..`", &|image| image.entry(EntryType::Directory, "rootfs/..", "", b"")),
+            ("absolute", &|image| image.file(canary, b"dead")),
+            ("absolute", &|image| image.file("/rootfs/x", b"dead")),
+            ("symbolic link", &|image| image.symlink("rootfs/out", "../../../..").file("rootfs/out/canary", b"dead")),
+            ("symbolic link", &|image| image.symlink("rootfs/out", "/").file("rootfs/out/x", b"dead")),
             ("symbolic link", &|image| {
-                drop(image.symlink("rootfs/out", "../../../..").file("rootfs/out/canary", b"dead"))
-            }),
-            ("symbolic link", &|image| drop(image.symlink("rootfs/out", "/").file("rootfs/out/x", b"dead"))),
-            ("symbolic link", &|image| {
-                drop(image.symlink("rootfs/a", ".").symlink("rootfs/a/b", "..").file("rootfs/a/b/x", b"dead"));
+                image.symlink("rootfs/a", ".").symlink("rootfs/a/b", "..").file("rootfs/a/b/x", b"dead")
             }),
             ("symbolic link", &|image| {
-                drop(image.symlink("rootfs/out", "/tmp").entry(EntryType::Directory, "rootfs/out", "", b""));
+                image.symlink("rootfs/out", "/tmp").entry(EntryType::Directory, "rootfs/out", "", b"")
             }),
-            ("symbolic link", &|image| drop(image.symlink("rootfs/out", "/tmp").symlink("rootfs/out/x", "y"))),
+            ("symbolic link", &|image| image.symlink("rootfs/out", "/tmp").symlink("rootfs/out/x", "y")),
             ("symbolic link", &|image| {
-                drop(image.symlink("rootfs/out", "../../../..").link("rootfs/canary", "rootfs/out/canary"));
+                image.symlink("rootfs/out", "../../../..").link("rootfs/canary", "rootfs/out/canary")
             }),
-            ("hard link", &|image| drop(image.link("rootfs/x", "metadata.yaml"))),
-            ("hard link", &|image| drop(image.link("rootfs/x", "elsewhere/file"))),
-            ("hard link", &|image| drop(image.link("templates/x", "rootfs"))),
-            ("absolute", &|image| drop(image.link("rootfs/x", canary))),
-            ("`..`", &|image| drop(image.link("rootfs/x", "rootfs/../../../../canary"))),
-            ("hard link", &|image| drop(image.link("rootfs/x", "rootfs/not-there"))),
-            ("directory", &|image| drop(image.file("rootfs/f", b"").file("rootfs/f/x", b"dead"))),
+            ("hard link", &|image| image.link("rootfs/x", "metadata.yaml")),
+            ("hard link", &|image| image.link("rootfs/x", "elsewhere/file")),
+            ("not a plain file", &|image| image.link("templates/x", "rootfs")),
+            ("absolute", &|image| image.link("rootfs/x", canary)),
+            ("`..`", &|image| image.link("rootfs/x", "rootfs/../../../../canary")),
+            ("hard link", &|image| image.link("rootfs/x", "rootfs/not-there")),
+            ("directory", &|image| image.file("rootfs/f", b"").file("rootfs/f/x", b"dead")),
             ("replaces the directory", &|image| {
-                drop(image.entry(EntryType::Directory, "rootfs/d", "", b"").symlink("rootfs/d", "/"));
+                image.entry(EntryType::Directory, "rootfs/d", "", b"").symlink("rootfs/d", "/")
             }),
         ];
         for (number, (word, attack)) in attacks.into_iter().enumerate() {
@@ -89,19 +90,19 @@ fn a_file_written_over_a_link_replaces_the_link() {
 fn what_hull_reads_later_is_never_a_link_or_device() {
     with_pool(async |pool| {
         let place = pool.place.path();
-        let attacks: [(&str, &dyn Fn(&mut Forged)); 10] = [
-            ("not a plain file", &|image| drop(image.symlink("metadata.yaml", "/etc/shadow"))),
-            ("not a plain file", &|image| drop(image.entry(EntryType::Fifo, "metadata.yaml", "", b""))),
-            ("not a plain file", &|image| drop(image.entry(EntryType::Directory, "metadata.yaml", "", b""))),
-            ("larger than 1 MiB", &|image| drop(image.file("metadata.yaml", &vec![b'#'; (1 << 20) + 1]))),
-            ("not a directory", &|image| drop(image.file("metadata.yaml", b"a: b").symlink("rootfs", "/etc"))),
-            ("not a directory", &|image| drop(image.file("metadata.yaml", b"a: b").file("rootfs", b""))),
-            ("not a plain file", &|image| drop(image.symlink("templates", "/etc"))),
+        let attacks: [(&str, Attack); 10] = [
+            ("not a plain file", &|image| image.symlink("metadata.yaml", "/etc/shadow")),
+            ("not a plain file", &|image| image.entry(EntryType::Fifo, "metadata.yaml", "", b"")),
+            ("not a plain file", &|image| image.entry(EntryType::Directory, "metadata.yaml", "", b"")),
+            ("larger than 1 MiB", &|image| image.file("metadata.yaml", &vec![b'#'; (1 << 20) + 1])),
+            ("not a directory", &|image| image.file("metadata.yaml", b"a: b").symlink("rootfs", "/etc")),
+            ("not a directory", &|image| image.file("metadata.yaml", b"a: b").file("rootfs", b"")),
+            ("not a plain file", &|image| image.symlink("templates", "/etc")),
             ("not a directory", &|image| {
-                drop(image.file("metadata.yaml", b"a: b").file("rootfs/x", b"").file("templates", b""));
+                image.file("metadata.yaml", b"a: b").file("rootfs/x", b"").file("templates", b"")
             }),
-            ("not a plain file", &|image| drop(image.symlink("templates/hostname.tpl", "/etc/shadow"))),
-            ("no root file system", &|image| drop(image.file("metadata.yaml", METADATA.as_bytes()))),
+            ("not a plain file", &|image| image.symlink("templates/hostname.tpl", "/etc/shadow")),
+            ("no root file system", &|image| image.file("metadata.yaml", METADATA.as_bytes())),
         ];
         for (number, (word, attack)) in attacks.into_iter().enumerate() {
             let mut image = Forged::empty(place, &format!("evil{number}"));

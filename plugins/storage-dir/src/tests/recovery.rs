@@ -108,7 +108,7 @@ fn what_nobody_knows_is_named_and_collected() {
 fn long_work_reports_its_progress_now_and_then() {
     with_pool(async |pool| {
         let image = lay_out(pool.place.path(), "image", |root| {
-            let noise: Vec<u8> = (0..60_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 19) as u8).collect();
+            let noise: Vec<u8> = (0..12_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 19) as u8).collect();
             fs::write(root.join("noise"), noise).unwrap();
         });
         let file = pool.place.path().join("image.tar.bz2");

@@ -60,7 +60,7 @@ fn gnus_own_sparse_format_and_long_names_are_read() {
         pool.unpack("image/old", &file, None).await.unwrap();
         let unpacked = pool.volume("image/old/rootfs");
         assert_same(&image.join("rootfs"), &unpacked, "old");
-        assert!(allocated(&unpacked.join("many-holes")) <= 40 * 4096);
+        assert!(allocated(&unpacked.join("many-holes")) <= 48 * 4096); // with the map itself
     });
 }
 
