@@ -4,9 +4,11 @@
 //! One module a kernel facility. Constants that libc lacks carry the kernel header they come from.
 #![allow(unsafe_code)] // each block states its SAFETY reason (clippy::undocumented_unsafe_blocks)
 
+pub mod attribute;
 pub mod descriptor;
 pub mod message;
 pub mod mount;
 pub mod process;
 pub mod sandbox;
 pub mod spawn;
+pub mod reflink;
