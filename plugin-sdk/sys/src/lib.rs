@@ -5,4 +5,9 @@
 #![allow(unsafe_code)] // each block states its SAFETY reason (clippy::undocumented_unsafe_blocks)
 
 pub mod descriptor;
+pub mod filesystem;
 pub mod message;
+pub mod mount;
+pub mod netlink;
+pub mod process;
+pub mod terminal;
