@@ -16,6 +16,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::sys::watch;
+
 /// How much of the output is kept.
 const RING: u64 = 128 * 1024;
 /// In front of the ring: how many bytes were ever written, and before which of them all is cleared.
@@ -39,7 +41,7 @@ impl Console {
         let (clients, new_clients) = mpsc::channel(4);
         let own = master.try_clone().map_err(failed)?;
         fcntl(&own, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).map_err(|error| failed(error.into()))?;
-        let terminal = AsyncFd::register(own).map_err(failed)?;
+        let terminal = watch(own, Interest::READABLE | Interest::WRITABLE).map_err(failed)?;
         let pump = Pump { terminal, log: Rc::clone(&log), client: None, output: Vec::new(), input: Vec::new() };
         let pump = tokio::task::spawn_local(pump.run(new_clients));
         Ok(Self { master, slave, log, clients, pump })
@@ -50,7 +52,7 @@ impl Console {
         let failed = |error: io::Error| DriverError::system(&error, "cannot make a socket for the console");
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
-        let ours = AsyncFd::register(OwnedFd::from(ours)).map_err(failed)?;
+        let ours = watch(ours.into(), Interest::READABLE | Interest::WRITABLE).map_err(failed)?;
         let gone = |_| DriverError::new(Code::Unavailable, "the console's terminal is closed");
         self.clients.send(ours).await.map_err(gone)?;
         Ok(StreamFd::new(OwnedFd::from(theirs)))

@@ -12,6 +12,8 @@ use instance_container::order::{self, Failure, FailureKind, Order, Report};
 use serde::Serialize;
 use tokio::io::unix::AsyncFd;
 
+use crate::sys::watch;
+
 /// How long a child may take for one step. Mounts of dead file systems are what it can hang on.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -86,7 +88,7 @@ pub(crate) struct Channel(AsyncFd<OwnedFd>);
 
 impl Channel {
     fn new(socket: OwnedFd) -> Result<Self, DriverError> {
-        AsyncFd::register(socket).map(Self).map_err(|error| broken(&error))
+        watch(socket, tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE).map(Self).map_err(|error| broken(&error))
     }
 
     pub(crate) async fn send<T: Serialize>(&self, value: &T, descriptors: &[OwnedFd]) -> Result<(), DriverError> {

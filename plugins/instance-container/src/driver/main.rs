@@ -21,6 +21,7 @@ mod seccomp;
 mod start;
 mod state;
 mod stop;
+mod sys;
 mod table;
 
 use std::process::ExitCode;

@@ -8,11 +8,11 @@ use hull_plugin::{Code, DriverError, InstanceId};
 use hull_sys::process;
 use nix::errno::Errno;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::cgroup;
 use crate::config;
 use crate::driver::Container;
+use crate::sys::watch;
 use crate::table::{Phase, Running};
 
 /// What a container keeps in Hull's store.
@@ -34,7 +34,7 @@ impl Container {
             let _ = cgroup::set_frozen(&running.record.cgroup, false).await;
         }
         let dead = async {
-            let process = AsyncFd::register_with_interest(running.init()?, Interest::READABLE);
+            let process = watch(running.init()?, Interest::READABLE);
             let process = process.map_err(|error| DriverError::system(&error, "cannot watch a process"))?;
             let ended = process.readable().await.map(drop);
             ended.map_err(|error| DriverError::system(&error, "cannot watch a process"))
