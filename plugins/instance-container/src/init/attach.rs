@@ -117,7 +117,7 @@ fn become_command(
 /// A terminal of the container's own, so that its programs can name it.
 fn open_terminal(reply: &OwnedFd, columns: u16, rows: u16, user: u32) -> Outcome {
     let what = || "make a terminal in the container".to_owned();
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let master = open("/dev/pts/ptmx", flags, Mode::empty()).doing(what)?;
     let slave = terminal::slave(master.as_fd()).doing(what)?;
     if (columns, rows) != (0, 0) {

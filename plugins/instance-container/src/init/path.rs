@@ -25,7 +25,8 @@ pub(crate) fn root_directory() -> Outcome<OwnedFd> {
 /// Opens `path` with `root` as its root directory; new files get `mode`.
 pub(crate) fn open_in(root: &OwnedFd, path: &Path, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).resolve(resolve);
+    let extra = if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { OFlag::O_NOCTTY };
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | extra).resolve(resolve);
     let how = if flags.contains(OFlag::O_CREAT) { how.mode(Mode::from_bits_retain(mode)) } else { how };
     loop {
         match openat2(root.as_fd(), path, how) {

@@ -37,6 +37,7 @@ pub(crate) struct Fixture {
     group: String,
     directory: tempfile::TempDir,
     plugin: Option<Child>,
+    user_namespace: Option<OwnedFd>,
     pub(crate) host: RecordingHost,
     clients: Option<(LifecycleClient, InstanceDriverClient)>,
     instances: Vec<InstanceId>,
@@ -52,7 +53,7 @@ impl Fixture {
         fs::create_dir(unified.join("driver")).unwrap();
         chown(unified.join("cgroup.procs"), Some(sys::DRIVER_USER), None).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        Self { group, directory, plugin: None, host: RecordingHost::default(), clients: None, instances: Vec::new() }
+        Self { group, directory, plugin: None, user_namespace: None, host: RecordingHost::default(), clients: None, instances: Vec::new() }
     }
 
     pub(crate) fn start_driver(&mut self) {
@@ -61,8 +62,11 @@ impl Fixture {
         let programs = Path::new(env!("CARGO_BIN_EXE_hull-init")).parent().unwrap().to_owned();
         let pair = || hull_sys::message::packet_pair().unwrap();
         let ((lifecycle, one), (driver, two), (host, three)) = (pair(), pair(), pair());
-        let plan = sys::Plan { root, programs, group: self.group.clone(), sockets: [one, two, three] };
-        self.plugin = Some(sys::spawn(plan).unwrap());
+        let user_namespace = self.user_namespace.as_ref().map(|namespace| namespace.try_clone().unwrap());
+        let plan = sys::Plan { root, programs, group: self.group.clone(), sockets: [one, two, three], user_namespace };
+        let (plugin, new) = sys::spawn(plan).unwrap();
+        self.plugin = Some(plugin);
+        self.user_namespace = new.or(self.user_namespace.take());
         let lifecycle = LifecycleClient::new(Default::default(), connect(lifecycle).unwrap());
         let driver = InstanceDriverClient::new(Default::default(), connect(driver).unwrap());
         tokio::task::spawn_local(lifecycle.dispatch);
@@ -100,9 +104,13 @@ impl Fixture {
         self.clients.as_ref().unwrap().1.clone()
     }
 
+    pub(crate) fn rootfs_path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// A root file system with busybox in it.
     pub(crate) fn rootfs(&self, name: &str) -> PathBuf {
-        let root = self.directory.path().join(name);
+        let root = self.rootfs_path(name);
         for directory in ["bin", "sbin", "etc", "tmp", "root", "usr"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
@@ -155,6 +163,18 @@ impl Fixture {
         let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let started = self.try_start(name, config, &root).await.unwrap();
         (InstanceId::new(name).unwrap(), started)
+    }
+
+    /// Until init has run its first entry.
+    pub(crate) async fn wait_for_boot(&self, id: &InstanceId) {
+        for _ in 0..2000 {
+            let log = self.driver().console_log(context(), id.clone()).await.unwrap().unwrap();
+            if read_all(log.into_owned()).await.contains("booted-well") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{id} does not boot");
     }
 
     pub(crate) async fn exec(&self, id: &InstanceId, command: &[&str]) -> Output {

@@ -22,21 +22,28 @@ pub(crate) struct Plan {
     pub(crate) group: String,
     /// Lifecycle, driver, host.
     pub(crate) sockets: [OwnedFd; 3],
+    /// That of the driver's first process: containers are its children, so each later process must be in it too.
+    pub(crate) user_namespace: Option<OwnedFd>,
 }
 
-/// Starts the real plugin in a mount and a user namespace of its own, on descriptors 3 to 5.
-pub(crate) fn spawn(plan: Plan) -> io::Result<Child> {
+/// Starts the real plugin in a mount namespace of its own and its user namespace, on descriptors 3 to 5. The second
+/// result is the user namespace if it is new.
+pub(crate) fn spawn(plan: Plan) -> io::Result<(Child, Option<OwnedFd>)> {
     let (mut ready, tell_ready) = io::pipe()?;
     let (wait_mapped, mut mapped) = io::pipe()?;
-    let mapper = std::thread::spawn(move || -> io::Result<()> {
+    let mapper = std::thread::spawn(move || -> io::Result<Option<OwnedFd>> {
         let mut pid = [0; 4];
         ready.read_exact(&mut pid)?;
         let pid = u32::from_ne_bytes(pid);
+        if pid == 0 {
+            return Ok(None); // it has joined one
+        }
         for file in ["uid_map", "gid_map"] {
             let map = format!("0 {DRIVER_USER} 1\n1000000 1000000 1000000000\n");
             fs::write(format!("/proc/{pid}/{file}"), map)?;
         }
-        mapped.write_all(&[1])
+        mapped.write_all(&[1])?;
+        fs::File::open(format!("/proc/{pid}/ns/user")).map(|namespace| Some(namespace.into()))
     });
     let mut command = Command::new("/plugin/instance-container");
     command.env_clear().env("HULL_LOG", std::env::var("HULL_LOG").unwrap_or_else(|_| "info,tarpc=error".into()));
@@ -45,9 +52,17 @@ pub(crate) fn spawn(plan: Plan) -> io::Result<Child> {
         command.pre_exec(move || {
             fs::write(format!("/sys/fs/cgroup/unified/{}/driver/cgroup.procs", plan.group), "0")?;
             build_root(&plan)?;
-            unshare(CloneFlags::CLONE_NEWUSER)?;
-            (&tell_ready).write_all(&std::process::id().to_ne_bytes())?;
-            (&wait_mapped).read_exact(&mut [0])?;
+            match &plan.user_namespace {
+                Some(namespace) => {
+                    nix::sched::setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+                    (&tell_ready).write_all(&[0; 4])?;
+                }
+                None => {
+                    unshare(CloneFlags::CLONE_NEWUSER)?;
+                    (&tell_ready).write_all(&std::process::id().to_ne_bytes())?;
+                    (&wait_mapped).read_exact(&mut [0])?;
+                }
+            }
             nix::unistd::setgroups(&[])?;
             nix::unistd::setresgid(0.into(), 0.into(), 0.into())?;
             nix::unistd::setresuid(0.into(), 0.into(), 0.into())?;
@@ -65,7 +80,7 @@ pub(crate) fn spawn(plan: Plan) -> io::Result<Child> {
     drop(command); // with its ends of the pipes, for the mapper to end if the child could not start
     let mapped = mapper.join().map_err(|_| io::Error::other("the thread that writes the maps panicked"))?;
     let child = child?;
-    mapped.map(|()| child)
+    mapped.map(|namespace| (child, namespace))
 }
 
 fn build_root(plan: &Plan) -> io::Result<()> {
