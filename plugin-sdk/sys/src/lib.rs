@@ -6,9 +6,13 @@
 
 pub mod attribute;
 pub mod descriptor;
+pub mod filesystem;
+pub mod fork;
 pub mod message;
 pub mod mount;
+pub mod netlink;
 pub mod process;
+pub mod reflink;
 pub mod sandbox;
 pub mod spawn;
-pub mod reflink;
+pub mod terminal;

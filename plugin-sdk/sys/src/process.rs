@@ -50,8 +50,12 @@ pub fn pid_of(process: impl std::os::fd::AsFd) -> Option<i32> {
 
 /// Sends a signal; `None` only asks whether one could be sent.
 pub fn signal(process: impl std::os::fd::AsFd, signal: Option<Signal>) -> nix::Result<()> {
-    let number = signal.map_or(0, |signal| signal as i32);
-    // SAFETY: a null siginfo is allowed; the descriptor is borrowed for the call.
+    signal_number(process, signal.map_or(0, |signal| signal as i32))
+}
+
+/// Sends a signal by number: the real-time ones have no name.
+pub fn signal_number(process: impl std::os::fd::AsFd, number: i32) -> nix::Result<()> {
+    // SAFETY: a null siginfo means "as kill() would"; the descriptor is borrowed for the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
@@ -62,6 +66,11 @@ pub fn signal(process: impl std::os::fd::AsFd, signal: Option<Signal>) -> nix::R
         )
     };
     Errno::result(result).map(drop)
+}
+
+/// The number of the first real-time signal that the C library leaves to programs.
+pub fn first_real_time_signal() -> i32 {
+    libc::SIGRTMIN()
 }
 
 /// Waits for one's own child, without blocking: its wait status once it has ended.
