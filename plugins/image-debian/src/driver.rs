@@ -201,3 +201,121 @@ fn sealed(content: &[u8]) -> std::io::Result<MemoryFd> {
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(MemoryFd::new(file))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hull_plugin::testing;
+    use std::io::{Read, Seek, SeekFrom};
+    use std::path::Path;
+
+    fn query(alias: &str) -> ImageQuery {
+        let instance_type = "container".into();
+        ImageQuery { server: String::new(), alias: alias.into(), architecture: String::new(), instance_type }
+    }
+
+    fn sinks(metadata: &File, rootfs: &File) -> ImageSinks {
+        let copy = |file: &File| FileFd::new(file.try_clone().unwrap());
+        ImageSinks { metadata: copy(metadata), rootfs: copy(rootfs) }
+    }
+
+    async fn with_driver<T>(
+        state: &Path,
+        test: impl AsyncFnOnce(testing::Harness<hull_plugin::image::ImageSourceClient>) -> T,
+    ) -> T {
+        let places = Places { state: state.into(), ..Places::default() };
+        let scope = tokio::task::LocalSet::new();
+        scope.run_until(async { test(testing::image(|host| Debian::new(host, places)).unwrap()).await }).await
+    }
+
+    fn long() -> Context {
+        hull_plugin::context(hull_plugin::RequestId(1), Duration::from_secs(600))
+    }
+
+    #[tokio::test]
+    async fn offers_what_it_resolves() {
+        let state = tempfile::tempdir().unwrap();
+        with_driver(state.path(), async |harness| {
+            let list = harness.driver.list(testing::context(), String::new()).await.unwrap().unwrap();
+            let mut file = File::from(list.into_owned());
+            let mut text = String::new();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_string(&mut text).unwrap();
+            let images: Vec<SourceImage> = serde_json::from_str(&text).unwrap();
+            for image in images {
+                for alias in &image.aliases {
+                    let found = harness.driver.resolve(testing::context(), query(alias)).await.unwrap().unwrap();
+                    assert_eq!(found, image);
+                }
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_image_of_another_release_is_not_built() {
+        let state = tempfile::tempdir().unwrap();
+        let (metadata, rootfs) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        with_driver(state.path(), async |harness| {
+            let trixie = harness.driver.resolve(testing::context(), query("trixie")).await.unwrap().unwrap();
+            let answer = harness.driver.fetch(
+                testing::context(),
+                OperationId::random(),
+                query("bookworm"),
+                trixie,
+                sinks(&metadata, &rootfs),
+            );
+            assert_eq!(answer.await.unwrap().unwrap_err().code, Code::NotFound);
+        })
+        .await;
+        assert_eq!(rootfs.metadata().unwrap().len(), 0);
+    }
+
+    /// Needs root (for the chroot) and a package mirror, as `cargo xtask test` has them.
+    #[tokio::test]
+    async fn a_built_image_has_an_init_an_address_and_no_identity() {
+        let state = tempfile::tempdir().unwrap();
+        let (metadata, mut rootfs) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        with_driver(state.path(), async |harness| {
+            let image = harness.driver.resolve(testing::context(), query("bookworm")).await.unwrap().unwrap();
+            let op = OperationId::random();
+            let fetched =
+                harness.driver.fetch(long(), op.clone(), query("bookworm"), image, sinks(&metadata, &rootfs)).await;
+            fetched.unwrap().unwrap();
+            let reports = harness.host.progress.borrow();
+            assert!(reports.iter().all(|(of, _)| *of == op));
+            let percents: Vec<_> = reports.iter().map(|(_, progress)| progress.percent).collect();
+            assert!(percents.len() > 5 && percents.is_sorted(), "{percents:?}");
+        })
+        .await;
+
+        rootfs.rewind().unwrap();
+        let mut archive = tar::Archive::new(zstd::Decoder::new(&rootfs).unwrap());
+        let (mut init, mut network, mut machine_id, mut ping_may_ping) = (false, false, None, false);
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().into_owned();
+            assert!(
+                !path.starts_with("./dev/") || path.ends_with("dev"),
+                "device nodes are Hull's: {}",
+                path.display()
+            );
+            match path.to_str().unwrap() {
+                "./usr/sbin/init" => init = true,
+                "./etc/systemd/network/eth0.network" => network = true,
+                "./etc/machine-id" => machine_id = Some(entry.size()),
+                "./etc/hostname" | "./etc/apt/apt.conf.d/99mmdebstrap" => {
+                    panic!("`{}` is in the image", path.display())
+                }
+                "./usr/bin/ping" => {
+                    let mut attributes = entry.pax_extensions().unwrap().unwrap();
+                    ping_may_ping = attributes.any(|one| one.unwrap().key().unwrap().ends_with("security.capability"));
+                }
+                _ => {}
+            }
+        }
+        assert!(network && ping_may_ping && init, "{init} {network} {ping_may_ping}");
+        assert_eq!(machine_id, Some(0));
+        assert_eq!(std::fs::read_dir(state.path().join("builds")).unwrap().count(), 0, "a build left files behind");
+    }
+}

@@ -91,8 +91,8 @@ impl Meter {
             self.seen += 1;
         }
         let (from, to) = self.phase.share();
-        let expected = self.packages * self.phase.mentions();
-        let done = if expected == 0 { 0 } else { (to - from) * self.seen.min(expected) / expected };
+        let expected = self.packages.saturating_mul(self.phase.mentions());
+        let done = ((to - from) * self.seen.min(expected)).checked_div(expected).unwrap_or(0);
         self.last = self.last.max(u8::try_from(from + done).unwrap_or(100));
         ((self.phase, self.last) != before).then(|| Step { stage: self.phase.stage(), percent: self.last })
     }
