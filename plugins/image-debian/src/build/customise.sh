@@ -40,6 +40,6 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 
 # Made anew in every instance. Empty, not absent: systemd then fills it without asking about a first boot.
 : > "$root/etc/machine-id"
-rm -f "$root/etc/hostname" "$root/var/lib/dbus/machine-id"
+rm -f "$root/etc/hostname" "$root/etc/.resolv.conf.systemd-resolved.bak" "$root/var/lib/dbus/machine-id"
 ln -s /etc/machine-id "$root/var/lib/dbus/machine-id"
 rm -rf "$root"/var/log/*.log "$root"/var/log/apt/* "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old

@@ -7,9 +7,19 @@ use std::path::{Path, PathBuf};
 use crate::apt::{Key, Mirror};
 use crate::release::Edition;
 
-/// Boots systemd, gets an address and a name server, and can be looked into; nothing more.
-const PACKAGES: [&str; 8] =
-    ["systemd", "systemd-sysv", "systemd-resolved", "dbus", "iproute2", "iputils-ping", "netbase", "ca-certificates"];
+/// Boots systemd, gets an address and a name server, and can be looked into; nothing more. `udev`, because networkd waits
+/// for it wherever /sys is writable.
+const PACKAGES: [&str; 9] = [
+    "systemd",
+    "systemd-sysv",
+    "systemd-resolved",
+    "udev",
+    "dbus",
+    "iproute2",
+    "iputils-ping",
+    "netbase",
+    "ca-certificates",
+];
 
 /// Left out of the image, as containers' users read them elsewhere; packages installed later bring theirs.
 const LEFT_OUT: [&str; 5] = [
