@@ -9,7 +9,7 @@ mod socket;
 mod wait;
 
 pub(crate) use error::ApiError;
-pub(crate) use exchange::{Exchange, body_of, empty, read_all};
+pub(crate) use exchange::{Exchange, body_of, empty};
 pub(crate) use server::{Server, accepted, url};
 pub(crate) use socket::{Receiver, Sender, Socket};
 pub(crate) use wait::{Waiting, wait};

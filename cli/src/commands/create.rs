@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use http::Method;
 use hull_api::{
     Config, Devices, Image, ImageAliasesEntry, Instance, InstancePut, InstanceSource, InstanceStatePut, InstancesPost,
-    Operation, Profile,
+    Operation, Profile, StoragePool,
 };
 
 /// Make an instance from an image
@@ -135,13 +135,16 @@ async fn request(
         (false, true) => (!put.profiles.is_empty()).then_some(put.profiles),
     };
     if let Some(network) = &wish.network {
-        devices.insert("eth0".into(), nic(server, network, Some("eth0".into())).await?);
+        let found = nic(server, network, Some("eth0".into())).await;
+        devices.insert("eth0".into(), found.with_context(|| format!("Failed loading network \"{network}\""))?);
     }
     if !wish.device.is_empty() {
         let inherited = inherited_devices(server, profiles.as_deref()).await?;
         device_overrides(&wish.device, &mut devices, &inherited)?;
     }
     if let Some(pool) = wish.storage {
+        let known = server.get::<StoragePool>(&url(&["storage-pools", &pool])).await;
+        known.with_context(|| format!("Failed loading storage pool \"{pool}\""))?;
         let root = devices.entry("root".into()).or_default();
         root.extend([("type", "disk"), ("path", "/")].map(|(key, value)| (key.to_owned(), value.to_owned())));
         root.insert("pool".into(), pool);

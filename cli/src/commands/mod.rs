@@ -139,11 +139,6 @@ pub(crate) fn yes_no(truth: bool) -> String {
     if truth { "YES" } else { "NO" }.to_owned()
 }
 
-/// The remotes's project, for messages and lists.
-pub(crate) fn current_project<'a>(server: &'a crate::client::Server) -> &'a str {
-    Context::project_of(server)
-}
-
 /// Puts `value` on the screen as YAML.
 pub(crate) fn show(cx: &Context, value: &impl serde::Serialize) -> Result<()> {
     cx.printer.text(crate::output::to_yaml(value)?);

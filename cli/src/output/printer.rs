@@ -48,10 +48,6 @@ impl Printer {
         eprintln!("{}", text.as_ref());
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     pub(crate) fn shows_progress(&self) -> bool {
         self.terminal && !self.quiet
     }

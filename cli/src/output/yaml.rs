@@ -210,7 +210,7 @@ empty: \"\"
         );
     }
 
-    /// Each pair was printed by lxc 5.0.2 for that value.
+    /// Each pair was what lxc 5.0.2 printed for that value.
     #[test]
     fn strings_are_quoted_as_lxc_quotes_them() {
         let cases = [

@@ -25,6 +25,9 @@ impl Show {
                 }
             }
         }
+        if self.target.as_ref().is_some_and(|target| target.contains('/')) {
+            return show(cx, keyed.value()); // of a snapshot, everything
+        }
         show(cx, &keyed.written())
     }
 }

@@ -24,6 +24,9 @@ impl Add {
         if keyed.map("devices").contains_key(&self.device) {
             bail!("The device already exists");
         }
+        if let Some(word) = self.pairs.iter().find(|word| !word.contains('=')) {
+            bail!("No value found in \"{word}\"");
+        }
         let mut device: Map<String, Value> =
             strict_pairs(&self.pairs)?.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
         device.insert("type".into(), Value::String(self.kind));

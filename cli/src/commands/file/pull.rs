@@ -1,7 +1,7 @@
 //! Files out of instances.
 
 use super::place::Place;
-use super::transfer::{self, Found, entries, fetch, local};
+use super::transfer::{Found, entries, fetch, local};
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use http_body_util::BodyExt;
@@ -46,7 +46,11 @@ impl Pull {
             if found.kind == "directory" && !self.recursive {
                 bail!("Can't pull a directory without --recursive");
             }
-            let path = if into_folder { target_path.join(place.name()) } else { target_path.clone() };
+            let path = if into_folder || found.kind == "directory" {
+                target_path.join(place.name())
+            } else {
+                target_path.clone()
+            };
             pull(cx, &place, found, &path).await?;
         }
         Ok(())
@@ -66,7 +70,7 @@ async fn pull(cx: &Context, place: &Place, found: Found, path: &Path) -> Result<
     let mode = found.mode;
     match found.kind.as_str() {
         "directory" => {
-            std::fs::create_dir_all(path).with_context(transfer::local(path))?;
+            std::fs::create_dir_all(path).with_context(local(path))?;
             for name in entries(found).await? {
                 // A name with a slash would leave the folder.
                 if name.contains('/') || name == ".." {

@@ -1,6 +1,6 @@
 //! An instance in words and numbers.
 
-use crate::output::{day, iec, table};
+use crate::output::{day, iec, si, table};
 use anyhow::Result;
 use hull_api::{InstanceFull, InstanceState, InstanceStateMemory, InstanceStateNetwork};
 use std::fmt::Write as _;
@@ -86,8 +86,8 @@ fn described_network(network: &InstanceStateNetwork) -> Result<String> {
     writeln!(
         text,
         "      Bytes received: {}\n      Bytes sent: {}",
-        iec(counters.bytes_received),
-        iec(counters.bytes_sent)
+        si(counters.bytes_received),
+        si(counters.bytes_sent)
     )?;
     writeln!(
         text,

@@ -2,7 +2,7 @@
 
 use crate::client::url;
 use crate::context::Context;
-use crate::output::iec;
+use crate::output::si;
 use anyhow::Result;
 use hull_api::NetworkState;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ fn described(name: &str, state: &NetworkState) -> Result<String> {
     }
     let counters = &state.counters;
     writeln!(text, "\nNetwork usage:")?;
-    writeln!(text, "  Bytes received: {}\n  Bytes sent: {}", iec(counters.bytes_received), iec(counters.bytes_sent))?;
+    writeln!(text, "  Bytes received: {}\n  Bytes sent: {}", si(counters.bytes_received), si(counters.bytes_sent))?;
     writeln!(text, "  Packets received: {}\n  Packets sent: {}", counters.packets_received, counters.packets_sent)?;
     if let Some(bond) = &state.bond {
         writeln!(text, "\nBond:\n  Mode: {}\n  Transmit policy: {}", bond.mode, bond.transmit_policy)?;
