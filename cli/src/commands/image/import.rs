@@ -42,7 +42,7 @@ impl Import {
         let server = cx.server_only(remote)?;
         let properties = strict_pairs(&properties)?;
         let operation = match files.as_slice() {
-            [address] if address.contains("://") => self.from_url(&server, address, properties).await?,
+            [address] if address.contains("://") => self.download(&server, address, properties).await?,
             [unified] => self.upload(&server, unified, None, &properties).await?,
             [metadata, rootfs] => self.upload(&server, metadata, Some(rootfs), &properties).await?,
             _ => bail!("Invalid number of arguments"),
@@ -57,7 +57,7 @@ impl Import {
         Ok(())
     }
 
-    async fn from_url(
+    async fn download(
         &self,
         server: &Server,
         address: &str,
