@@ -132,7 +132,8 @@ mod tests {
     use serde_json::json;
 
     fn matches(filter: &str) -> bool {
-        let object = json!({"name": "c1", "public": true, "size": 7, "config": {"user.team": "web shop"}, "state": {"cpu": 1}});
+        let object =
+            json!({"name": "c1", "public": true, "size": 7, "config": {"user.team": "web shop"}, "state": {"cpu": 1}});
         Filter::parse(Some(filter)).unwrap().unwrap().matches(&object)
     }
 
@@ -149,7 +150,13 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused() {
         assert_eq!(Filter::parse(Some("")).unwrap(), None);
-        for (bad, why) in [("bad", "no operator"), ("a eq", "no value"), ("a is b", "unsupported"), ("a eq b c", "logical"), ("a eq \"b", "unterminated")] {
+        for (bad, why) in [
+            ("bad", "no operator"),
+            ("a eq", "no value"),
+            ("a is b", "unsupported"),
+            ("a eq b c", "logical"),
+            ("a eq \"b", "unterminated"),
+        ] {
             let error = Filter::parse(Some(bad)).unwrap_err();
             assert!(error.message.contains(why), "{bad}: {error}");
         }

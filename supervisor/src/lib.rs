@@ -13,6 +13,7 @@ pub mod cgroups;
 mod certificates;
 pub mod daemon;
 mod events;
+mod filter;
 mod gateway;
 mod handles;
 mod hull;

@@ -14,7 +14,7 @@ pub(crate) struct Peer {
     pub(crate) uid: u32,
 }
 
-impl<S: Sync> FromRequestParts<S> for Peer {
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -26,12 +26,14 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 /// A JSON body, with errors in LXD's envelope.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let Body(bytes) = Body::from_request(request, state).await?;
-        serde_json::from_slice(&bytes).map(Json).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
+        serde_json::from_slice(&bytes)
+            .map(Json)
+            .map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
     }
 }
 
@@ -41,12 +43,13 @@ pub(crate) struct Body(pub(crate) bytes::Bytes);
 /// Documents may be this long, in bytes; files and images come as streams.
 const LONGEST_DOCUMENT: u64 = 4 << 20;
 
-impl<S: Sync> FromRequest<S> for Body {
+impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         use http_body_util::BodyExt;
-        let unreadable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("cannot read the body: {error}"));
+        let unreadable =
+            |error: &dyn std::fmt::Display| ApiError::bad_request(format!("cannot read the body: {error}"));
         if let Some(upload) = crate::gateway::take_upload(request.extensions()) {
             let bytes = upload.read_document(LONGEST_DOCUMENT).await.map_err(|error| unreadable(&error))?;
             return Ok(Self(bytes.into()));
@@ -89,7 +92,7 @@ impl Scope {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Scope {
+impl<S: Send + Sync> FromRequestParts<S> for Scope {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

@@ -10,6 +10,9 @@ use crate::hull::Hull;
 pub fn router(hull: Hull) -> Router {
     Router::new()
         .merge(crate::server::routes())
+        .merge(crate::projects::routes())
+        .merge(crate::certificates::routes())
+        .merge(crate::warnings::routes())
         .merge(crate::events::routes())
         .merge(crate::operations::routes())
         .merge(crate::profiles::routes())

@@ -20,5 +20,7 @@ async fn show(Path(_): Path<String>) -> Reply {
 }
 
 async fn add() -> Reply {
-    Err(ApiError::bad_request("This version of Hull serves local clients only: there is nothing to trust a certificate for"))
+    Err(ApiError::bad_request(
+        "This version of Hull serves local clients only: there is nothing to trust a certificate for",
+    ))
 }

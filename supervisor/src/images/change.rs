@@ -1,7 +1,7 @@
 //! Changing what may be changed of an image.
 
-use hull_api::{Config, ImagePut};
 use http::HeaderMap;
+use hull_api::{Config, ImagePut};
 use serde::Deserialize;
 
 use super::model::Image;

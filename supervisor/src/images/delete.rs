@@ -20,7 +20,7 @@ pub(super) async fn delete(hull: &Hull, fingerprint: &Fingerprint) -> Result<(),
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct DeleteImage {
+pub(super) struct DeleteImage {
     image: Image,
     /// Those that have a volume of it.
     pools: Vec<PoolName>,

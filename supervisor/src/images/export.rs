@@ -1,22 +1,28 @@
 //! `GET /1.0/images/FINGERPRINT/export`: the files as they were taken in.
 //!
-//! A unified image is one file, sent by the gateway from its descriptor. A split image is a multipart document, which a thread
+//! A unified image is one file, sent by the gateway from its descriptor. A split image is a multipart document, which a task
 //! writes into a pipe: the kernel moves the files' bytes, none comes into this process.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 
-use axum::response::Response;
-use hull_plugin::{Fingerprint, StreamFd};
-use nix::errno::Errno;
+use axum::response::{IntoResponse, Response};
+use hull_gateway_contract::ReplyBody;
+use hull_plugin::{FileFd, Fingerprint, StreamFd};
 use nix::sys::sendfile::sendfile;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::files::{self, Opened};
 use super::model::Image;
 use crate::api::{ApiError, Reply};
-use crate::gateway::{file_response, stream_response};
+use crate::gateway::descriptor_response;
 use crate::hull::Hull;
+use crate::sys::watch;
+
+/// Bytes moved at once.
+const SHARE: usize = 1 << 18;
 
 pub(super) fn export(hull: &Hull, image: &Image) -> Reply {
     let opened = hull.images.directory.opened(&image.fingerprint, image.split)?;
@@ -31,7 +37,8 @@ fn unified(image: &Image, file: File) -> io::Result<Response> {
     let length = file.metadata()?.len();
     let disposition = format!("inline;filename={}{}", image.fingerprint, files::suffix(&file));
     let headers = [("content-type", "application/octet-stream".to_owned()), ("content-disposition", disposition)];
-    Ok(file_response(file, length, headers))
+    let file = FileFd::new(file);
+    Ok((headers, descriptor_response(ReplyBody::File { file, start: 0, length })).into_response())
 }
 
 fn split(hull: &Hull, image: &Image, metadata: File, rootfs: File) -> io::Result<Response> {
@@ -39,42 +46,63 @@ fn split(hull: &Hull, image: &Image, metadata: File, rootfs: File) -> io::Result
     let content_type = format!("multipart/form-data; boundary={boundary}");
     let (reader, writer) = io::pipe()?;
     let fingerprint = image.fingerprint.clone();
-    hull.tasks.spawn_blocking(move || {
+    let writer = watch(OwnedFd::from(writer), Interest::WRITABLE)?;
+    hull.tasks.spawn(async move {
         let opened = Opened { metadata, rootfs: Some(rootfs) };
-        match write_parts(&mut File::from(OwnedFd::from(writer)), &fingerprint, &opened, &boundary) {
+        match write_parts(&writer, &fingerprint, &opened, &boundary).await {
             // The client has heard enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => tracing::warn!(image = %fingerprint, %error, "an export has broken off"),
             Ok(()) => {}
         }
     });
-    Ok(stream_response(StreamFd::new(OwnedFd::from(reader)), [("content-type", content_type)]))
+    let stream = StreamFd::new(OwnedFd::from(reader));
+    Ok(([("content-type", content_type)], descriptor_response(ReplyBody::Stream(stream))).into_response())
 }
 
-fn write_parts(pipe: &mut File, fingerprint: &Fingerprint, files: &Opened, boundary: &str) -> io::Result<()> {
+async fn write_parts(
+    pipe: &AsyncFd<OwnedFd>,
+    fingerprint: &Fingerprint,
+    files: &Opened,
+    boundary: &str,
+) -> io::Result<()> {
     let parts = [("metadata", "meta-", Some(&files.metadata)), ("rootfs", "", files.rootfs.as_ref())];
     let mut start = format!("--{boundary}\r\n");
     for (name, prefix, file) in parts {
         let Some(file) = file else { continue };
-        write!(
-            pipe,
+        let head = format!(
             "{start}Content-Disposition: form-data; name=\"{name}\"; filename=\"{prefix}{fingerprint}{}\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n",
             files::suffix(file)
-        )?;
-        send(file, pipe)?;
+        );
+        write_all(pipe, head.as_bytes()).await?;
+        send(file, pipe).await?;
         start = format!("\r\n--{boundary}\r\n");
     }
-    write!(pipe, "\r\n--{boundary}--\r\n")
+    write_all(pipe, format!("\r\n--{boundary}--\r\n").as_bytes()).await
 }
 
-fn send(file: &File, pipe: &File) -> io::Result<()> {
+async fn write_all(pipe: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let mut ready = pipe.writable().await?;
+        match ready.try_io(|pipe| nix::unistd::write(pipe, bytes).map_err(io::Error::from)) {
+            Ok(written) => bytes = &bytes[written?..],
+            Err(_would_block) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Moves all of the file into the pipe.
+async fn send(file: &File, pipe: &AsyncFd<OwnedFd>) -> io::Result<()> {
     let mut offset = 0;
     loop {
-        match sendfile(pipe, file, Some(&mut offset), 1 << 20) {
-            Ok(0) => return Ok(()),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
+        let mut ready = pipe.writable().await?;
+        match ready.try_io(|pipe| sendfile(pipe, file, Some(&mut offset), SHARE).map_err(io::Error::from)) {
+            Ok(Ok(0)) => return Ok(()),
+            Ok(Ok(_)) | Err(_) => {}
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => return Err(error),
         }
     }
 }
@@ -82,10 +110,10 @@ fn send(file: &File, pipe: &File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
 
-    #[test]
-    fn a_split_image_is_a_multipart_document() {
+    #[tokio::test]
+    async fn a_split_image_is_a_multipart_document() {
         let file = |bytes: &[u8]| {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(bytes).unwrap();
@@ -95,17 +123,21 @@ mod tests {
         let opened = Opened { metadata: file(&[0x1f, 0x8b, 1]), rootfs: Some(file(&root)) };
         let (mut reader, writer) = io::pipe().unwrap();
         let fingerprint = Fingerprint::new("a".repeat(64)).unwrap();
-        let writing = std::thread::spawn(move || {
-            write_parts(&mut File::from(OwnedFd::from(writer)), &fingerprint, &opened, "XX").unwrap();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut document = Vec::new();
+            reader.read_to_end(&mut document).map(|_| document)
         });
-        let mut document = Vec::new();
-        reader.read_to_end(&mut document).unwrap();
-        writing.join().unwrap();
+        let writer = watch(OwnedFd::from(writer), Interest::WRITABLE).unwrap();
+        write_parts(&writer, &fingerprint, &opened, "XX").await.unwrap();
+        drop(writer);
+        let document = reading.await.unwrap().unwrap();
 
         let name = "a".repeat(64);
-        let head = format!("--XX\r\nContent-Disposition: form-data; name=\"metadata\"; filename=\"meta-{name}.tar.gz\"\r\n");
+        let head =
+            format!("--XX\r\nContent-Disposition: form-data; name=\"metadata\"; filename=\"meta-{name}.tar.gz\"\r\n");
         assert!(document.starts_with(head.as_bytes()));
-        let second = format!("\r\n--XX\r\nContent-Disposition: form-data; name=\"rootfs\"; filename=\"{name}.squashfs\"\r\n");
+        let second =
+            format!("\r\n--XX\r\nContent-Disposition: form-data; name=\"rootfs\"; filename=\"{name}.squashfs\"\r\n");
         assert!(document.windows(second.len()).any(|window| window == second.as_bytes()));
         let tail = [root.as_slice(), b"\r\n--XX--\r\n"].concat();
         assert!(document.ends_with(&tail));

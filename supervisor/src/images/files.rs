@@ -4,7 +4,7 @@
 //! known about it: until then a crash leaves nothing.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,10 @@ pub(super) struct Opened {
 impl Sinks {
     /// What the driver is given.
     pub(super) fn lent(&self) -> io::Result<ImageSinks> {
-        Ok(ImageSinks { metadata: FileFd::new(self.metadata.try_clone()?), rootfs: FileFd::new(self.rootfs.try_clone()?) })
+        Ok(ImageSinks {
+            metadata: FileFd::new(self.metadata.try_clone()?),
+            rootfs: FileFd::new(self.rootfs.try_clone()?),
+        })
     }
 }
 
@@ -55,7 +58,8 @@ impl ImageDirectory {
     pub(super) fn open(path: &Path) -> Result<Self, FilesError> {
         let error = |source| FilesError::Io { what: "work".into(), path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(error)?;
-        let directory = open(path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| error(errno.into()))?;
+        let directory =
+            open(path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| error(errno.into()))?;
         Ok(Self { path: path.to_owned(), directory: directory.into() })
     }
 
@@ -121,7 +125,8 @@ impl ImageDirectory {
     }
 
     fn existing(&self, name: &str) -> Result<File, FilesError> {
-        let opened = openat(&self.directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty());
+        let opened =
+            openat(&self.directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty());
         opened.map(File::from).map_err(|errno| self.error(&format!("open `{name}`"), errno.into()))
     }
 
@@ -138,16 +143,6 @@ pub(super) fn suffix(file: &File) -> &'static str {
         Ok(_) => suffix_of(&start),
         Err(_) => "",
     }
-}
-
-/// A document that a driver handed over in sealed memory.
-pub(super) fn read_memory(memory: hull_plugin::MemoryFd) -> io::Result<Vec<u8>> {
-    const LONGEST: u64 = 4 << 20;
-    let mut file = File::from(memory.into_owned());
-    let mut bytes = Vec::new();
-    io::Seek::rewind(&mut file)?;
-    file.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn suffix_of(start: &[u8]) -> &'static str {
@@ -221,7 +216,8 @@ mod tests {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         directory.sweep(|one| *one == fingerprint("a")).unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["a".repeat(64), format!("{}.rootfs", "a".repeat(64))].map(std::ffi::OsString::from));
     }

@@ -12,13 +12,17 @@ use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::files::{self, Sinks};
+use super::files::Sinks;
 use super::model::{Alias, AliasName, Image, Source};
 use super::store;
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::operations::Handle;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::sys::read_memory;
+
+/// The longest metadata document, in bytes.
+const LONGEST_METADATA: u64 = 4 << 20;
 
 /// What a user (or the source) says of an image beside its files.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +100,7 @@ fn checked_aliases(hull: &Hull, wanted: &[ImageAlias]) -> Result<Vec<(AliasName,
 }
 
 fn image(facts: ImageFacts, wishes: Wishes) -> Result<Image, ApiError> {
-    let document = files::read_memory(facts.metadata)
+    let document = read_memory(facts.metadata.into_owned(), LONGEST_METADATA)
         .map_err(|error| ApiError::internal(format!("cannot read the image's metadata from its driver: {error}")))?;
     let metadata = serde_json::from_slice(&document)
         .map_err(|error| ApiError::bad_request(format!("the image's metadata is no JSON document: {error}")))?;
@@ -126,7 +130,7 @@ fn image(facts: ImageFacts, wishes: Wishes) -> Result<Image, ApiError> {
 
 /// The end of an import, which leaves either everything or nothing.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct ImportImage {
+pub(super) struct ImportImage {
     image: Image,
     aliases: Vec<(AliasName, String)>,
     /// Nameless files do not survive a crash; then there is nothing to place.
@@ -153,7 +157,8 @@ impl Plan for ImportImage {
     async fn run(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
         let Some(sinks) = self.sinks.clone() else { return Err(ApiError::internal("the image's files are gone")) };
         let (hull, fingerprint, split) = (hull.clone(), self.image.fingerprint.clone(), self.image.split);
-        let placed = tokio::task::spawn_blocking(move || hull.images.directory.place(&fingerprint, &sinks, split)).await;
+        let placed =
+            tokio::task::spawn_blocking(move || hull.images.directory.place(&fingerprint, &sinks, split)).await;
         Ok(placed.map_err(|error| ApiError::internal(format!("placing the image's files failed: {error}")))??)
     }
 

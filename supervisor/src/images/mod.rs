@@ -25,13 +25,12 @@ mod progress;
 mod pull;
 mod refresh;
 mod registry;
+mod resume;
 mod store;
 mod unpack;
 mod upload;
 
 pub(crate) use api::routes;
-pub(crate) use delete::DeleteImage;
-pub(crate) use import::ImportImage;
 pub(crate) use model::Image;
 pub(crate) use registry::Images;
-pub(crate) use unpack::UnpackImage;
+pub(crate) use resume::resume_plans;

@@ -72,7 +72,9 @@ impl AliasName {
         let mut url = String::from("/1.0/images/aliases/");
         for byte in self.0.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' => url.push(char::from(byte)),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' => {
+                    url.push(char::from(byte))
+                }
                 _ => url.push_str(&format!("%{byte:02X}")),
             }
         }

@@ -24,7 +24,12 @@ const LAST_USED_GRAIN: i64 = 60;
 
 impl Images {
     /// Finds the image that `source` names, fetching it if need be.
-    pub(crate) async fn obtain(&self, hull: &Hull, source: &InstanceSource, operation: &Handle) -> Result<Arc<Image>, ApiError> {
+    pub(crate) async fn obtain(
+        &self,
+        hull: &Hull,
+        source: &InstanceSource,
+        operation: &Handle,
+    ) -> Result<Arc<Image>, ApiError> {
         let image = match self.local(source)? {
             Some(image) => image,
             None => self.remote(hull, source, operation).await?,
@@ -48,7 +53,8 @@ impl Images {
     fn local(&self, source: &InstanceSource) -> Result<Option<Arc<Image>>, ApiError> {
         let remote = !source.protocol.is_empty() || !source.server.is_empty();
         if !source.fingerprint.is_empty() {
-            let known = Fingerprint::new(source.fingerprint.clone()).ok().and_then(|fingerprint| self.find(&fingerprint));
+            let known =
+                Fingerprint::new(source.fingerprint.clone()).ok().and_then(|fingerprint| self.find(&fingerprint));
             return match known {
                 None if remote => Ok(None),
                 None => self.by_prefix(&source.fingerprint).map(Some),
@@ -70,7 +76,8 @@ impl Images {
 
     /// The newest image with all of these properties.
     fn by_properties(&self, source: &InstanceSource) -> Result<Arc<Image>, ApiError> {
-        let has_all = |image: &Arc<Image>| source.properties.iter().all(|(key, value)| image.properties.get(key) == Some(value));
+        let has_all =
+            |image: &Arc<Image>| source.properties.iter().all(|(key, value)| image.properties.get(key) == Some(value));
         let newest = self.all().into_iter().filter(has_all).max_by_key(|image| image.created_at);
         newest.ok_or_else(|| ApiError::not_found("No matching image could be found"))
     }

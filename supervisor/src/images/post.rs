@@ -10,19 +10,19 @@ use super::model::Image;
 use super::pull::{self, Remote};
 use super::upload;
 use crate::api::{ApiError, Body, Reply};
-use crate::gateway::UploadStream;
+use crate::gateway::take_upload;
 use crate::hull::Hull;
 use crate::operations::{Class, Handle, Spec};
 
-pub(super) async fn post(hull: Hull, mut request: Request) -> Reply {
+pub(super) async fn post(hull: Hull, request: Request) -> Reply {
     let headers = request.headers().clone();
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     if content_type.starts_with("application/json") {
         let Body(bytes) = Body::from_request(request, &()).await?;
         return from_document(hull, parsed(&bytes)?);
     }
-    let sinks = match request.extensions_mut().remove::<UploadStream>() {
-        Some(stream) => upload::receive(&hull, stream.into_stream(), &content_type).await?,
+    let sinks = match take_upload(request.extensions()) {
+        Some(upload) => upload::receive(&hull, upload.stream, &content_type).await?,
         None => {
             let Body(bytes) = Body::from_request(request, &()).await?;
             // Clients that do not say what they send: a document parses, an image does not.
@@ -47,14 +47,20 @@ fn from_document(hull: Hull, post: ImagesPost) -> Reply {
     let source = post.source.clone().ok_or_else(|| ApiError::bad_request("Invalid images JSON"))?;
     match source.kind.as_str() {
         "image" if matches!(source.mode.as_str(), "" | "pull") => {}
-        "image" => return Err(ApiError::bad_request(format!("Images cannot be fetched in mode {:?} yet", source.mode))),
+        "image" => {
+            return Err(ApiError::bad_request(format!("Images cannot be fetched in mode {:?} yet", source.mode)));
+        }
         "instance" | "container" | "virtual-machine" | "snapshot" | "url" => {
-            return Err(ApiError::bad_request(format!("Images cannot be made from a source of type {:?} yet", source.kind)));
+            return Err(ApiError::bad_request(format!(
+                "Images cannot be made from a source of type {:?} yet",
+                source.kind
+            )));
         }
         _ => return Err(ApiError::bad_request("Invalid images JSON")),
     }
     let work_hull = hull.clone();
-    hull.operations.start(downloading(), move |operation| async move { fetch(&work_hull, post, source, &operation).await })
+    hull.operations
+        .start(downloading(), move |operation| async move { fetch(&work_hull, post, source, &operation).await })
 }
 
 async fn fetch(hull: &Hull, post: ImagesPost, source: ImagesPostSource, operation: &Handle) -> Result<(), ApiError> {

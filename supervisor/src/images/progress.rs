@@ -26,7 +26,7 @@ pub(super) async fn reported<T>(
             biased;
             result = &mut work => return result,
             report = reports.recv() => match report {
-                Ok(report) if report.op == *op => operation.update(metadata(key, &report.progress)),
+                Ok(report) if report.operation == *op => operation.update(metadata(key, &report.progress)),
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return work.await,
             },
@@ -36,7 +36,8 @@ pub(super) async fn reported<T>(
 
 /// The line that LXD's clients print, and the parts of it.
 fn metadata(key: &str, progress: &Progress) -> Map<String, Value> {
-    let speed = progress.speed.filter(|speed| *speed > 0).map(|speed| format!(" ({}/s)", bytes(speed))).unwrap_or_default();
+    let speed =
+        progress.speed.filter(|speed| *speed > 0).map(|speed| format!(" ({}/s)", bytes(speed))).unwrap_or_default();
     let amount = match (progress.percent, progress.processed) {
         (Some(percent), _) => format!("{percent}%"),
         (None, Some(processed)) => bytes(processed),

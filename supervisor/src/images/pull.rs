@@ -50,7 +50,12 @@ impl Remote {
 }
 
 /// The image of a remote, fetched unless it is here.
-pub(super) async fn pull(hull: &Hull, remote: &Remote, wishes: Wishes, operation: Option<&Handle>) -> Result<Arc<Image>, ApiError> {
+pub(super) async fn pull(
+    hull: &Hull,
+    remote: &Remote,
+    wishes: Wishes,
+    operation: Option<&Handle>,
+) -> Result<Arc<Image>, ApiError> {
     let ImageQuery { server, alias, architecture, instance_type } = &remote.query;
     let key = format!("pull/{}/{server}/{alias}/{architecture}/{instance_type}", remote.protocol);
     let _flight = hull.images.flights.board(key).await;
@@ -79,9 +84,10 @@ pub(super) async fn pull(hull: &Hull, remote: &Remote, wishes: Wishes, operation
 /// A source that publishes a fingerprint must deliver that content.
 fn check_fingerprint(found: &SourceImage, image: &Image) -> Result<(), ApiError> {
     match &found.fingerprint {
-        Some(expected) if *expected != image.fingerprint => {
-            Err(ApiError::bad_request(format!("Image fingerprint doesn't match. Got {} expected {expected}", image.fingerprint)))
-        }
+        Some(expected) if *expected != image.fingerprint => Err(ApiError::bad_request(format!(
+            "Image fingerprint doesn't match. Got {} expected {expected}",
+            image.fingerprint
+        ))),
         _ => Ok(()),
     }
 }

@@ -37,7 +37,8 @@ async fn renewed(hull: &Hull, old: &Image, operation: &Handle) -> Result<bool, A
         return Ok(false);
     }
     let of_old = hull.images.aliases().into_iter().filter(|alias| alias.fingerprint == old.fingerprint);
-    let moved: Vec<Alias> = of_old.map(|alias| Alias { fingerprint: new.fingerprint.clone(), ..(*alias).clone() }).collect();
+    let moved: Vec<Alias> =
+        of_old.map(|alias| Alias { fingerprint: new.fingerprint.clone(), ..(*alias).clone() }).collect();
     let rows = moved.clone();
     hull.database.write(move |tx| rows.iter().try_for_each(|alias| store::put_alias(tx, alias))).await?;
     moved.into_iter().for_each(|alias| hull.images.publish_alias(alias));

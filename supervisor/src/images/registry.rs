@@ -96,7 +96,9 @@ impl Images {
     pub(super) fn aliases_of(&self, fingerprint: &Fingerprint) -> Vec<ImageAlias> {
         let known = self.read();
         let of_image = known.aliases.values().filter(|alias| alias.fingerprint == *fingerprint);
-        of_image.map(|alias| ImageAlias { name: alias.name.as_str().into(), description: alias.description.clone() }).collect()
+        of_image
+            .map(|alias| ImageAlias { name: alias.name.as_str().into(), description: alias.description.clone() })
+            .collect()
     }
 
     pub(super) fn publish(&self, image: Image) {

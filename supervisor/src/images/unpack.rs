@@ -48,7 +48,7 @@ impl Images {
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct UnpackImage {
+pub(super) struct UnpackImage {
     pool: PoolName,
     fingerprint: Fingerprint,
     created_at: i64,

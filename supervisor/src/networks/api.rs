@@ -49,7 +49,8 @@ async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) 
         return sync_tagged(&rendered(&hull, &network), &network.writable());
     }
     let host = drivers::host_interfaces(&hull).await;
-    let (name, kind) = host.into_iter().find(|(one, _)| *one == name).ok_or_else(|| ApiError::not_found("Network not found"))?;
+    let (name, kind) =
+        host.into_iter().find(|(one, _)| *one == name).ok_or_else(|| ApiError::not_found("Network not found"))?;
     let shown = model::unmanaged(&name, &kind, used_by::network(&hull, &name));
     sync_tagged(&shown, &shown.clone().writable())
 }
@@ -78,7 +79,12 @@ async fn patch(
     empty()
 }
 
-async fn name_anew(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, Json(post): Json<NetworkPost>) -> Reply {
+async fn name_anew(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    Json(post): Json<NetworkPost>,
+) -> Reply {
     scope.require_project()?;
     created(&rename::rename(&hull, &name, &post.name).await?)
 }

@@ -1,8 +1,8 @@
 //! Changing a network's configuration: the driver brings it to the new one, and back if that fails.
 
+use http::HeaderMap;
 use hull_api::{Config, NetworkPut};
 use hull_plugin::OperationId;
-use http::HeaderMap;
 use serde::Deserialize;
 
 use super::model::Network;

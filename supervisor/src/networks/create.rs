@@ -35,7 +35,7 @@ pub(super) async fn create(hull: &Hull, post: NetworksPost) -> Result<String, Ap
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct CreateNetwork {
+pub(super) struct CreateNetwork {
     network: Network,
 }
 

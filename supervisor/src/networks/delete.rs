@@ -22,7 +22,7 @@ pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct DeleteNetwork {
+pub(super) struct DeleteNetwork {
     network: Network,
 }
 

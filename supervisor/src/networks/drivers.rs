@@ -24,12 +24,14 @@ impl Networks {
     pub(crate) async fn handle_for_nic(&self, hull: &Hull, nic: &ConfigMap) -> Result<NetworkHandle, ApiError> {
         if let Some(name) = nic.get("network").filter(|name| !name.is_empty()) {
             let network = self.find(name);
-            let network = network.ok_or_else(|| ApiError::not_found(format!("Failed loading network \"{name}\": Network not found")))?;
+            let network = network
+                .ok_or_else(|| ApiError::not_found(format!("Failed loading network \"{name}\": Network not found")))?;
             return self.handle(hull, &network);
         }
         let kind = nic.get("nictype").map_or("", String::as_str);
         let serving = that_can(hull, &format!("nic:{kind}")).await;
-        let serving = serving.ok_or_else(|| ApiError::bad_request(format!("No network driver serves NICs of type \"{kind}\"")))?;
+        let serving = serving
+            .ok_or_else(|| ApiError::bad_request(format!("No network driver serves NICs of type \"{kind}\"")))?;
         Ok(hull.plugins.network(&serving.driver)?)
     }
 }
@@ -56,7 +58,8 @@ pub(super) async fn host_interfaces(hull: &Hull) -> Vec<(String, String)> {
 /// Any driver that can look at the host's interfaces.
 pub(super) fn any(hull: &Hull) -> Result<NetworkHandle, ApiError> {
     let driver = hull.plugins.drivers(PluginKind::Network).into_iter().next();
-    let driver = driver.ok_or_else(|| ApiError::new(http::StatusCode::SERVICE_UNAVAILABLE, "no network driver is installed"))?;
+    let driver =
+        driver.ok_or_else(|| ApiError::new(http::StatusCode::SERVICE_UNAVAILABLE, "no network driver is installed"))?;
     Ok(hull.plugins.network(&driver)?)
 }
 

@@ -13,13 +13,12 @@ mod ensure;
 mod model;
 mod registry;
 mod rename;
+mod resume;
 mod store;
 mod validate;
 
 pub(crate) use api::routes;
-pub(crate) use create::CreateNetwork;
-pub(crate) use delete::DeleteNetwork;
 pub(crate) use ensure::ensure_all;
 pub(crate) use model::Network;
 pub(crate) use registry::Networks;
-pub(crate) use rename::RenameNetwork;
+pub(crate) use resume::resume_plans;

@@ -25,7 +25,9 @@ pub(crate) enum Status {
     Pending,
     Created,
     /// It could not be brought up.
-    Unavailable { why: String },
+    Unavailable {
+        why: String,
+    },
 }
 
 impl Status {
@@ -133,7 +135,13 @@ mod tests {
         for good in ["hullbr0", "br-lan", "a.1"] {
             assert!(network_name(good).is_ok(), "{good}");
         }
-        for (bad, why) in [("", "No name"), ("waytoolongname12345", "too long"), ("a b", "invalid characters"), ("a/b", "invalid"), ("..", "reserved")] {
+        for (bad, why) in [
+            ("", "No name"),
+            ("waytoolongname12345", "too long"),
+            ("a b", "invalid characters"),
+            ("a/b", "invalid"),
+            ("..", "reserved"),
+        ] {
             let error = network_name(bad).unwrap_err();
             assert!(error.message.contains(why), "{bad:?}: {error}");
         }

@@ -31,7 +31,7 @@ pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, 
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct RenameNetwork {
+pub(super) struct RenameNetwork {
     old: Network,
     new: Network,
 }

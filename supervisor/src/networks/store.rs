@@ -8,7 +8,8 @@ use crate::state::{Database, StateError, json_column, json_text, parsed_column};
 
 pub(super) fn all(database: &Database) -> Result<Vec<Network>, StateError> {
     database.write_blocking(|tx| {
-        let mut statement = tx.prepare("SELECT name, driver, description, config, coalesce(handle, 'null') FROM networks")?;
+        let mut statement =
+            tx.prepare("SELECT name, driver, description, config, coalesce(handle, 'null') FROM networks")?;
         let rows = statement.query_map([], |row| {
             Ok(Network {
                 name: parsed_column(row, 0)?,

@@ -219,6 +219,12 @@ impl Registry {
         Ok(response)
     }
 
+    /// What the work of a running operation holds of it, for work that is done on its behalf.
+    pub(crate) fn handle(&self, id: &OperationId) -> Option<Handle> {
+        let operation = locked(&self.all).get(id).cloned()?;
+        Some(Handle { operation, events: self.events.clone() })
+    }
+
     /// Every operation, rendered, by status.
     pub(super) fn list(&self) -> Vec<hull_api::Operation> {
         locked(&self.all).values().map(|operation| rendered(operation)).collect()

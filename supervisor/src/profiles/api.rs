@@ -65,7 +65,12 @@ async fn patch(
     empty()
 }
 
-async fn rename(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, Json(post): Json<ProfilePost>) -> Reply {
+async fn rename(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    Json(post): Json<ProfilePost>,
+) -> Reply {
     scope.require_project()?;
     let to: super::model::ProfileName = post.name.parse()?;
     let url = to.url();

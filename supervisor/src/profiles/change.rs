@@ -1,13 +1,13 @@
 //! Making, changing, renaming and deleting a profile: checks, one transaction, then memory, then the instances.
 
-use hull_api::ProfilePut;
 use http::HeaderMap;
+use hull_api::ProfilePut;
 
 use super::model::{Profile, ProfileName, ProfilePatch};
 use super::store;
 use crate::api::{ApiError, check_etag};
 use crate::hull::Hull;
-use crate::instances::{self, validate};
+use crate::instances::validate;
 use crate::used_by;
 
 /// What a request makes of a profile.
@@ -19,9 +19,11 @@ pub(super) enum Change {
 pub(super) async fn create(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<(), ApiError> {
     let _changing = hull.profiles.changing.lock().await;
     if hull.profiles.find(name.as_str()).is_some() {
-        return Err(ApiError::conflict(format!("Error inserting \"{name}\" into database: The profile already exists")));
+        return Err(ApiError::conflict(format!(
+            "Error inserting \"{name}\" into database: The profile already exists"
+        )));
     }
-    let profile = checked(hull, name.clone(), put)?;
+    let profile = checked(hull, name.clone(), put).await?;
     save(hull, profile).await?;
     hull.events.lifecycle("profile-created", &name.url());
     Ok(())
@@ -35,14 +37,14 @@ pub(super) async fn update(hull: &Hull, name: &str, headers: &HeaderMap, change:
         Change::Put(put) => put,
         Change::Patch(patch) => patch.onto(old.writable()),
     };
-    let profile = checked(hull, old.name.clone(), put)?;
+    let profile = checked(hull, old.name.clone(), put).await?;
     if profile == *old {
         return Ok(());
     }
     save(hull, profile).await?;
     drop(changing);
     hull.events.lifecycle("profile-updated", &old.name.url());
-    instances::profile_changed(hull, name).await
+    hull.instances.profile_changed(hull, name).await
 }
 
 pub(super) async fn rename(hull: &Hull, name: &str, to: ProfileName) -> Result<(), ApiError> {
@@ -91,10 +93,10 @@ fn in_use(hull: &Hull, name: &str) -> Result<(), ApiError> {
     Err(ApiError::bad_request("Profile is currently in use"))
 }
 
-fn checked(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<Profile, ApiError> {
+async fn checked(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<Profile, ApiError> {
     let profile = Profile::new(name, put);
-    validate::config(hull, &profile.config)?;
-    validate::devices(hull, &profile.devices)?;
+    validate::config(hull, &profile.config).await?;
+    validate::devices(hull, &profile.devices).await?;
     Ok(profile)
 }
 

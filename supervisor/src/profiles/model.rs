@@ -43,7 +43,9 @@ impl FromStr for ProfileName {
             "" => Err(ApiError::bad_request("No name provided")),
             "." | ".." => Err(ApiError::bad_request(format!("Invalid profile name {text:?}"))),
             _ if text.contains('/') => Err(ApiError::bad_request("Profile names may not contain slashes")),
-            _ if text.len() > 255 || text.contains(|one: char| one.is_control() || one.is_whitespace() || "?&#%\"'".contains(one)) => {
+            _ if text.len() > 255
+                || text.contains(|one: char| one.is_control() || one.is_whitespace() || "?&#%\"'".contains(one)) =>
+            {
                 Err(ApiError::bad_request(format!("Invalid profile name {text:?}")))
             }
             _ => Ok(Self(text.to_owned())),
@@ -118,7 +120,8 @@ mod tests {
             config: Config::from([("user.a".into(), "1".into()), ("user.b".into(), "2".into())]),
             devices: Devices::from([("root".into(), Config::new())]),
         };
-        let patch = ProfilePatch { config: Some(Config::from([("user.b".into(), String::new())])), ..ProfilePatch::default() };
+        let patch =
+            ProfilePatch { config: Some(Config::from([("user.b".into(), String::new())])), ..ProfilePatch::default() };
         let new = Profile::new("p".parse().unwrap(), patch.onto(old));
         assert_eq!(new.description, "old");
         assert_eq!(new.config, Config::from([("user.a".into(), "1".into())]));

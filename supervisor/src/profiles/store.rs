@@ -28,7 +28,8 @@ pub(super) fn put(tx: &Transaction, profile: &Profile) -> rusqlite::Result<()> {
     let sql = "INSERT INTO profiles (name, description, config, devices) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (name) DO UPDATE SET description = excluded.description, config = excluded.config,
                devices = excluded.devices";
-    let values = params![profile.name.as_str(), profile.description, json_text(&profile.config)?, json_text(&profile.devices)?];
+    let values =
+        params![profile.name.as_str(), profile.description, json_text(&profile.config)?, json_text(&profile.devices)?];
     tx.execute(sql, values).map(drop)
 }
 

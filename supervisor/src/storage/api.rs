@@ -4,7 +4,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use http::HeaderMap;
-use hull_api::{ResourcesStoragePool, ResourcesStoragePoolInodes, ResourcesStoragePoolSpace, StoragePoolPut, StoragePoolsPost};
+use hull_api::{
+    ResourcesStoragePool, ResourcesStoragePoolInodes, ResourcesStoragePoolSpace, StoragePoolPut, StoragePoolsPost,
+};
 use hull_plugin::PluginKind;
 
 use super::change::{self, Change, Patch};
@@ -39,12 +41,22 @@ async fn show(State(hull): State<Hull>, Path(pool): Path<String>) -> Reply {
     sync_tagged(&rendered(&hull, &pool), &pool.writable())
 }
 
-async fn put(State(hull): State<Hull>, Path(pool): Path<String>, headers: HeaderMap, Json(put): Json<StoragePoolPut>) -> Reply {
+async fn put(
+    State(hull): State<Hull>,
+    Path(pool): Path<String>,
+    headers: HeaderMap,
+    Json(put): Json<StoragePoolPut>,
+) -> Reply {
     change::pool(&hull, &pool, &headers, Change::Put(put)).await?;
     empty()
 }
 
-async fn patch(State(hull): State<Hull>, Path(pool): Path<String>, headers: HeaderMap, Json(patch): Json<Patch>) -> Reply {
+async fn patch(
+    State(hull): State<Hull>,
+    Path(pool): Path<String>,
+    headers: HeaderMap,
+    Json(patch): Json<Patch>,
+) -> Reply {
     change::pool(&hull, &pool, &headers, Change::Patch(patch)).await?;
     empty()
 }

@@ -1,8 +1,8 @@
 //! Changing the configuration and description of a pool or a custom volume.
 
+use http::HeaderMap;
 use hull_api::{Config, StoragePoolPut, StorageVolumePut};
 use hull_plugin::{OperationId, VolumeName};
-use http::HeaderMap;
 use serde::Deserialize;
 
 use super::model::{Pool, VolumeRow};
@@ -34,7 +34,12 @@ pub(super) enum Change<T> {
     Patch(Patch),
 }
 
-pub(super) async fn pool(hull: &Hull, name: &str, headers: &HeaderMap, change: Change<StoragePoolPut>) -> Result<(), ApiError> {
+pub(super) async fn pool(
+    hull: &Hull,
+    name: &str,
+    headers: &HeaderMap,
+    change: Change<StoragePoolPut>,
+) -> Result<(), ApiError> {
     let _changing = hull.storage.changing.lock().await;
     let old = hull.storage.by_text(name)?;
     check_etag(headers, &old.writable())?;
@@ -60,7 +65,7 @@ pub(super) async fn pool(hull: &Hull, name: &str, headers: &HeaderMap, change: C
     let reopen = pool.config != old.config;
     hull.storage.publish(pool);
     if reopen {
-        hull.plugins.release_storage(&old.name).await;
+        mount::restart(hull, &old).await?;
     }
     hull.events.lifecycle("storage-pool-updated", &url);
     Ok(())
@@ -74,7 +79,8 @@ pub(super) async fn volume(
     change: Change<StorageVolumePut>,
 ) -> Result<(), ApiError> {
     let _changing = hull.storage.changing.lock().await;
-    let old = hull.storage.volume(&pool.name, name).ok_or_else(|| ApiError::not_found("Storage pool volume not found"))?;
+    let old =
+        hull.storage.volume(&pool.name, name).ok_or_else(|| ApiError::not_found("Storage pool volume not found"))?;
     check_etag(headers, &old.writable())?;
     let (description, mut config) = match change {
         Change::Put(put) if !put.restore.is_empty() => {
@@ -99,7 +105,10 @@ pub(super) async fn volume(
 }
 
 fn changed<'a>(old: &'a Config, new: &'a Config) -> impl Iterator<Item = &'a String> {
-    new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, _)| key).chain(old.keys().filter(|key| !new.contains_key(*key)))
+    new.iter()
+        .filter(|(key, value)| old.get(*key) != Some(value))
+        .map(|(key, _)| key)
+        .chain(old.keys().filter(|key| !new.contains_key(*key)))
 }
 
 #[cfg(test)]
@@ -108,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_change_is_a_new_another_or_a_missing_value() {
-        let config = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect::<Config>();
+        let config = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect::<Config>()
+        };
         let old = config(&[("a", "1"), ("b", "2"), ("c", "3")]);
         let new = config(&[("a", "1"), ("b", "x"), ("d", "4")]);
         assert_eq!(changed(&old, &new).collect::<Vec<_>>(), ["b", "d", "c"]);

@@ -3,8 +3,8 @@
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 
-use hull_plugin::{Code, OperationId};
 use hull_api::StoragePoolsPost;
+use hull_plugin::{Code, OperationId};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ pub(super) enum Place {
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct CreatePool {
+pub(super) struct CreatePool {
     pool: Pool,
     place: Place,
 }
@@ -67,7 +67,8 @@ impl Plan for CreatePool {
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
-            return make_directory(hull, &self.pool, self.place);
+            make_directory(hull, &self.pool, self.place)?;
+            return mount::renew(hull, &self.pool).await;
         }
         let handle = hull.storage.handle(hull, &self.pool).await?;
         let source = self.pool.config.get(SOURCE).cloned();
@@ -79,7 +80,6 @@ impl Plan for CreatePool {
 
     async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
-            hull.plugins.release_storage(&self.pool.name).await;
             return remove_directory(hull, &self.pool, self.place);
         }
         if hull.storage.find(self.pool.name.as_str()).is_some() || !mount::source(hull, &self.pool).exists() {
@@ -119,6 +119,7 @@ pub(super) fn remove_directory(hull: &Hull, pool: &Pool, place: Place) -> Result
         return Ok(());
     }
     let path = mount::default_source(hull, &pool.name);
+    mount::note_deleted(hull, &pool.name);
     match std::fs::remove_dir(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ApiError::internal(format!("cannot remove the directory `{}`: {error}", path.display())))

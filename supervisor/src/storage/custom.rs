@@ -17,7 +17,10 @@ use crate::used_by;
 pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -> Result<(), ApiError> {
     let name = custom_name(&post.name)?;
     if !matches!(post.source.kind.as_str(), "" | "none") {
-        return Err(ApiError::bad_request(format!("Volumes cannot be made from a source of type {:?} yet", post.source.kind)));
+        return Err(ApiError::bad_request(format!(
+            "Volumes cannot be made from a source of type {:?} yet",
+            post.source.kind
+        )));
     }
     let content = match post.content_type.as_str() {
         "" | "filesystem" => "filesystem",
@@ -81,19 +84,19 @@ fn unused(hull: &Hull, pool: &Pool, name: &VolumeName) -> Result<(), ApiError> {
 
 /// Makes an empty custom volume.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct CreateVolume {
+pub(super) struct CreateVolume {
     row: VolumeRow,
 }
 
 /// Deletes a volume that nothing uses.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct DeleteVolume {
+pub(super) struct DeleteVolume {
     row: VolumeRow,
 }
 
 /// Gives a volume another name.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct RenameVolume {
+pub(super) struct RenameVolume {
     from: VolumeName,
     row: VolumeRow,
 }

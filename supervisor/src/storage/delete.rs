@@ -25,7 +25,7 @@ pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct DeletePool {
+pub(super) struct DeletePool {
     pool: Pool,
     place: Place,
 }
@@ -37,7 +37,6 @@ impl Plan for DeletePool {
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
-            hull.plugins.release_storage(&self.pool.name).await;
             return create::remove_directory(hull, &self.pool, self.place);
         }
         if !mount::source(hull, &self.pool).exists() {

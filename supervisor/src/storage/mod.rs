@@ -13,14 +13,13 @@ mod delete;
 mod model;
 mod mount;
 mod registry;
+mod resume;
 mod store;
 mod validate;
 mod volumes_api;
 
 pub(crate) use api::routes;
-pub(crate) use create::CreatePool;
-pub(crate) use custom::{CreateVolume, DeleteVolume, RenameVolume};
-pub(crate) use delete::DeletePool;
 pub(crate) use model::{Pool, VolumeRow};
 pub(crate) use registry::Storage;
+pub(crate) use resume::resume_plans;
 pub(crate) use store::{delete_volume, insert_volume, rename_volume};

@@ -2,7 +2,8 @@
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use hull_plugin::{Description, MountFd, OperationId, PluginKind, PoolName, VolumeName};
 use hull_sys::mount::{Depth, Links, open_beneath, open_tree_clone};
@@ -13,6 +14,9 @@ use super::validate::SOURCE;
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plugins::StorageHandle;
+
+/// How long a process may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Storage {
     /// The process that serves the pool. It opens the pool on its first call, and again after a restart.
@@ -37,9 +41,35 @@ impl Storage {
         let root = self.handle(hull, &pool).await?.mounted(operation, volume).await?;
         let Some(subdirectory) = subdirectory else { return Ok(root) };
         below(&root, Path::new(subdirectory)).map_err(|error| {
-            ApiError::internal(format!("cannot open `{subdirectory}` of volume `{volume}` in pool `{}`: {error}", pool.name))
+            ApiError::internal(format!(
+                "cannot open `{subdirectory}` of volume `{volume}` in pool `{}`: {error}",
+                pool.name
+            ))
         })
     }
+}
+
+/// A pool's directory is gone: a process that has it cannot serve a new one of this name.
+pub(super) fn note_deleted(hull: &Hull, pool: &PoolName) {
+    hull.storage.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone());
+}
+
+/// Ends the process that served a deleted pool of this name, if there is one.
+pub(super) async fn renew(hull: &Hull, pool: &Pool) -> Result<(), ApiError> {
+    let stale = hull.storage.deleted.lock().unwrap_or_else(PoisonError::into_inner).remove(&pool.name);
+    if stale { restart(hull, pool).await } else { Ok(()) }
+}
+
+/// Has a fresh process serve the pool; it opens it with the configuration of now.
+pub(super) async fn restart(hull: &Hull, pool: &Pool) -> Result<(), ApiError> {
+    let process = hull.storage.handle(hull, pool).await?.process;
+    let old = process.ready().await.ok();
+    process.restart().await;
+    if let Some(old) = old {
+        let ended = tokio::time::timeout(FAREWELL, old.gone.cancelled()).await;
+        ended.map_err(|_| ApiError::internal(format!("the process of storage pool \"{}\" does not end", pool.name)))?;
+    }
+    Ok(())
 }
 
 /// What a driver is and can do, before it has a pool.

@@ -1,7 +1,7 @@
 //! All pools and volumes in memory.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hull_plugin::{PoolName, VolumeName};
 
@@ -12,6 +12,8 @@ use crate::state::{Database, StateError};
 
 pub(crate) struct Storage {
     known: RwLock<Known>,
+    /// Pools whose process may still hold a directory that is gone.
+    pub(super) deleted: Mutex<BTreeSet<PoolName>>,
     /// One change of a pool or custom volume at a time, from check to publication.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
@@ -31,7 +33,7 @@ impl Storage {
         for volume in store::all_volumes(database)? {
             known.insert(volume);
         }
-        Ok(Self { known: RwLock::new(known), changing: tokio::sync::Mutex::new(()) })
+        Ok(Self { known: RwLock::new(known), deleted: Mutex::default(), changing: tokio::sync::Mutex::new(()) })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {

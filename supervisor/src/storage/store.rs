@@ -53,7 +53,8 @@ pub(super) fn all_volumes(database: &Database) -> Result<Vec<VolumeRow>, StateEr
 
 /// For the plan that made the volume, in the transaction that ends it. Then [`super::Storage::volume_added`].
 pub(crate) fn insert_volume(tx: &Transaction, volume: &VolumeRow) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO volumes (pool, name, content, description, config, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    let sql =
+        "INSERT INTO volumes (pool, name, content, description, config, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (pool, name) DO UPDATE SET description = excluded.description, config = excluded.config";
     let config = json_text(&volume.config)?;
     let (pool, name) = (volume.pool.as_str(), volume.name.as_str());
@@ -69,7 +70,12 @@ pub(crate) fn delete_volume(tx: &Transaction, pool: &PoolName, name: &VolumeName
 }
 
 /// For the plan that renamed the volume. Then [`super::Storage::volume_renamed`].
-pub(crate) fn rename_volume(tx: &Transaction, pool: &PoolName, from: &VolumeName, to: &VolumeName) -> rusqlite::Result<()> {
+pub(crate) fn rename_volume(
+    tx: &Transaction,
+    pool: &PoolName,
+    from: &VolumeName,
+    to: &VolumeName,
+) -> rusqlite::Result<()> {
     let sql = "UPDATE volumes SET name = ?3 WHERE pool = ?1 AND name = ?2";
     tx.execute(sql, [pool.as_str(), from.as_str(), to.as_str()]).map(drop)
 }

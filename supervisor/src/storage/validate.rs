@@ -11,9 +11,12 @@ use crate::instances::validate::check_value;
 pub(super) const SOURCE: &str = "source";
 
 pub(super) fn pool(description: &Description, config: &ConfigMap) -> Result<(), ApiError> {
-    check(&description.config, config, |key| format!("Invalid option {key:?}"), |key, why| {
-        format!("Invalid value for option {key:?}: {why}")
-    })
+    check(
+        &description.config,
+        config,
+        |key| format!("Invalid option {key:?}"),
+        |key, why| format!("Invalid value for option {key:?}: {why}"),
+    )
 }
 
 pub(super) fn volume(description: &Description, volume: &str, config: &ConfigMap) -> Result<(), ApiError> {

@@ -20,7 +20,10 @@ pub(super) fn routes() -> Router<Hull> {
     Router::new()
         .route("/1.0/storage-pools/{pool}/volumes", get(list).post(make))
         .route("/1.0/storage-pools/{pool}/volumes/{kind}", get(list_kind).post(make_of_kind))
-        .route("/1.0/storage-pools/{pool}/volumes/{kind}/{name}", get(show).put(put).patch(patch).post(rename).delete(remove))
+        .route(
+            "/1.0/storage-pools/{pool}/volumes/{kind}/{name}",
+            get(show).put(put).patch(patch).post(rename).delete(remove),
+        )
         .route("/1.0/storage-pools/{pool}/volumes/{kind}/{name}/state", get(state))
 }
 
@@ -42,7 +45,12 @@ fn listed(hull: &Hull, scope: &Scope, pool: &str, kind: Option<VolumeKind>) -> R
     sync(&volumes.iter().map(|volume| rendered(hull, volume)).collect::<Vec<_>>())
 }
 
-async fn make(State(hull): State<Hull>, scope: Scope, Path(pool): Path<String>, Json(post): Json<StorageVolumesPost>) -> Reply {
+async fn make(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(pool): Path<String>,
+    Json(post): Json<StorageVolumesPost>,
+) -> Reply {
     if post.kind.is_empty() {
         return Err(ApiError::bad_request("You must provide a storage volume type of the storage volume"));
     }
@@ -132,7 +140,10 @@ async fn state(State(hull): State<Hull>, scope: Scope, Path(path): Path<(String,
     sync(&json!({"usage": {"used": usage.bytes_used, "total": usage.bytes_total}}))
 }
 
-fn found(hull: &Hull, (pool, kind, name): &(String, String, String)) -> Result<(std::sync::Arc<Pool>, std::sync::Arc<VolumeRow>), ApiError> {
+fn found(
+    hull: &Hull,
+    (pool, kind, name): &(String, String, String),
+) -> Result<(std::sync::Arc<Pool>, std::sync::Arc<VolumeRow>), ApiError> {
     let kind = VolumeKind::parse(kind)?;
     let pool = hull.storage.by_text(pool)?;
     let name = VolumeName::new(format!("{}/{name}", kind.word())).ok();
@@ -144,7 +155,9 @@ fn found(hull: &Hull, (pool, kind, name): &(String, String, String)) -> Result<(
 fn own(volume: &VolumeRow, verb: &str) -> Result<(), ApiError> {
     match volume.name.parts() {
         ("custom", _) => Ok(()),
-        (kind, _) => Err(ApiError::bad_request(format!("Storage volumes of type {kind:?} cannot be {verb} with the storage API"))),
+        (kind, _) => Err(ApiError::bad_request(format!(
+            "Storage volumes of type {kind:?} cannot be {verb} with the storage API"
+        ))),
     }
 }
 

@@ -26,7 +26,12 @@ pub(crate) fn network(hull: &Hull, name: &str) -> Vec<String> {
 /// Custom volumes, images, instances and profiles that need the pool.
 pub(crate) fn pool(hull: &Hull, pool: &PoolName) -> Vec<String> {
     let mut urls: Vec<String> = hull.storage.volumes(pool).iter().map(|volume| rules::url_of_volume(volume)).collect();
-    urls.extend(profiles(hull).into_iter().filter(|one| one.uses(|device| rules::is_disk_of(device, pool.as_str()))).map(|one| one.url));
+    urls.extend(
+        profiles(hull)
+            .into_iter()
+            .filter(|one| one.uses(|device| rules::is_disk_of(device, pool.as_str())))
+            .map(|one| one.url),
+    );
     urls.sort();
     urls.dedup();
     urls

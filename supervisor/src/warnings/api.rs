@@ -8,7 +8,9 @@ use crate::api::{ApiError, Reply, sync};
 use crate::hull::Hull;
 
 pub(crate) fn routes() -> Router<Hull> {
-    Router::new().route("/1.0/warnings", get(list)).route("/1.0/warnings/{uuid}", get(missing).delete(missing).put(missing))
+    Router::new()
+        .route("/1.0/warnings", get(list))
+        .route("/1.0/warnings/{uuid}", get(missing).delete(missing).put(missing))
 }
 
 async fn list() -> Reply {
