@@ -26,20 +26,32 @@ pub(crate) struct Connection {
     pub(crate) token: Token,
     pub(crate) socket: Descriptor,
     pub(crate) inbox: Inbox,
+    pub(crate) standing: Standing,
+}
+
+/// Whether hulld knows that the connection is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Valid,
+    ReportedClosed,
 }
 
 /// Speaks HTTP on `socket` until it ends, then tells hulld.
 pub(crate) async fn serve(hub: Rc<Hub>, socket: OwnedFd, token: Token) {
+    let mut standing = Standing::Valid;
     match Descriptor::client(socket) {
         Ok(socket) => {
-            let mut connection = Connection { hub: hub.clone(), token, socket, inbox: Inbox::default() };
+            let mut connection = Connection { hub: hub.clone(), token, socket, inbox: Inbox::default(), standing };
             if let Err(error) = connection.run().await {
                 tracing::debug!(%error, "a connection broke");
             }
+            standing = connection.standing;
         }
         Err(error) => tracing::warn!(%error, "cannot watch a connection"),
     }
-    hub.closed(token).await;
+    if standing == Standing::Valid {
+        hub.closed(token).await;
+    }
 }
 
 impl Connection {

@@ -16,7 +16,7 @@ use crate::connection::body::{Body, Step};
 use crate::connection::exchange::{Interruption, api_call, finish, not_stored};
 use crate::connection::head::{Head, Persistence};
 use crate::connection::reply::{self, Manner};
-use crate::connection::serve::Connection;
+use crate::connection::serve::{Connection, Standing};
 use crate::connection::transfer::{pipe, receive_into_pipe, store_pipe};
 use crate::descriptor::Descriptor;
 use crate::failure::Refusal;
@@ -50,6 +50,7 @@ pub(crate) async fn upload(
             Progress::Broke(cause, writer) => {
                 drop(call);
                 hub.closed(connection.token).await;
+                connection.standing = Standing::ReportedClosed;
                 drop(writer);
                 Err(cause)
             }

@@ -6,6 +6,8 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
+
 use crate::connection::Inbox;
 use crate::descriptor::Descriptor;
 use crate::websocket::frame::{self, NORMAL, NOT_UTF8, Opcode, TOO_BIG};
@@ -26,6 +28,10 @@ pub(crate) async fn bridge_stream(
     output: Option<Descriptor>,
     input: Option<Descriptor>,
 ) -> io::Result<()> {
+    if let Some(pipe) = &output {
+        // Fewer, larger frames; only pipes have this, and only within the user's share.
+        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIECE as i32));
+    }
     let output = output.map_or(Output::Nothing, Output::Stream);
     bridge(socket, inbox, &output, Input::Stream(input)).await
 }

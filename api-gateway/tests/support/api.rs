@@ -23,7 +23,6 @@ struct Cancelled(Rc<Seen>);
 impl Drop for Cancelled {
     fn drop(&mut self) {
         *self.0.cancelled.borrow_mut() += 1;
-        self.0.changed.notify_waiters();
         self.0.changed.notify_one();
     }
 }
@@ -33,7 +32,18 @@ impl Api for Answers {
         let (path, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
         let number: u64 = query.parse().unwrap_or(0);
         let body = match path {
-            "/inline" => ReplyBody::Inline(b"hello".to_vec()),
+            "/inline" => {
+                let mut reply = reply(200, ReplyBody::Inline(b"hello".to_vec()));
+                reply.headers.push(("bad\r\nname".into(), "left out".into()));
+                return reply;
+            }
+            "/server" => ReplyBody::Inline(vec![b'x'; 9000]),
+            "/zeros" => ReplyBody::Upgrade(Upgrade::Stream { output: Some(zeros(number).into()), input: None }),
+            "/held" => {
+                let (reader, writer) = std::io::pipe().unwrap();
+                self.seen.held.borrow_mut().push(reader.into());
+                ReplyBody::Upgrade(Upgrade::Stream { output: None, input: Some(OwnedFd::from(writer).into()) })
+            }
             "/echo" => ReplyBody::Inline(describe(&call).into_bytes()),
             "/nothing" => return reply(204, ReplyBody::Inline(Vec::new())),
             "/refuse" => return reply(403, ReplyBody::Inline(b"no".to_vec())),
@@ -54,12 +64,14 @@ impl Api for Answers {
                 let sink = File::options().create(true).write(true).truncate(true).open(directory).unwrap();
                 ReplyBody::Sink { sink: OwnedFd::from(sink).into(), body: b"stored".to_vec() }
             }
-            "/full" => {
-                let sink = File::options().write(true).open("/dev/full").unwrap();
+            "/unwritable" => {
+                let sink = File::open("/etc/hostname").unwrap();
                 ReplyBody::Sink { sink: OwnedFd::from(sink).into(), body: Vec::new() }
             }
             "/chunks" => ReplyBody::Stream(source(number).into()),
             "/wait" => {
+                *self.seen.waiting.borrow_mut() += 1;
+                self.seen.changed.notify_one();
                 let _cancelled = Cancelled(self.seen.clone());
                 std::future::pending().await
             }
@@ -74,13 +86,15 @@ impl Api for Answers {
     }
 
     async fn closed(self, _: Context, token: Token) {
-        assert!(self.seen.closed.borrow_mut().insert(token), "a token is closed once");
+        if !self.seen.closed.borrow_mut().insert(token) {
+            *self.seen.repeated.borrow_mut() += 1;
+        }
         self.seen.changed.notify_one();
     }
 }
 
 fn reply(status: u16, body: ReplyBody) -> ApiReply {
-    let headers = vec![("content-type".into(), "text/plain".into()), ("bad\r\nname".into(), "x".into())];
+    let headers = vec![("content-type".into(), "text/plain".into())];
     ApiReply { status, headers, body }
 }
 
@@ -105,8 +119,9 @@ struct Pattern {
 
 impl Read for Pattern {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        static BLOCK: std::sync::LazyLock<Vec<u8>> =
-            std::sync::LazyLock::new(|| (0..1_000_003u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect());
+        static BLOCK: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            (0..1_000_003u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+        });
         let start = (self.position % BLOCK.len() as u64) as usize;
         let length = buffer.len().min(BLOCK.len() - start).min((self.length - self.position) as usize);
         buffer[..length].copy_from_slice(&BLOCK[start..start + length]);
@@ -143,10 +158,26 @@ fn source(length: u64) -> OwnedFd {
     reader.into()
 }
 
+/// A pipe that gives `length` zero bytes as fast as it can.
+fn zeros(length: u64) -> OwnedFd {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::thread::spawn(move || {
+        let (piece, mut left) = (vec![0; 128 * 1024], length as usize);
+        while left > 0 {
+            let now = left.min(piece.len());
+            if writer.write_all(&piece[..now]).is_err() {
+                return;
+            }
+            left -= now;
+        }
+    });
+    reader.into()
+}
+
 /// A shell command with its pipes.
 fn process(command: &str) -> Upgrade {
     let mut child = Command::new("sh")
-        .args(["-c", &command.replace('+', " ")])
+        .args(["-c", &command.replace('+', " ").replace("%3C", "<").replace("%26", "&")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

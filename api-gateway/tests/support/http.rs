@@ -103,10 +103,13 @@ impl Read for Chunks<'_> {
                 assert_eq!(self.client.line(), "");
             }
         }
+        if self.done {
+            return Ok(0);
+        }
         let most = buffer.len().min(self.left);
         let length = self.client.reader.read(&mut buffer[..most])?;
         self.left -= length;
-        if self.left == 0 && !self.done {
+        if self.left == 0 {
             assert_eq!(self.client.line(), "");
         }
         Ok(length)

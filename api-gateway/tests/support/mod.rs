@@ -20,7 +20,9 @@ use nix::fcntl::FcntlArg;
 use tarpc::server::{BaseChannel, Channel};
 use tokio::sync::Notify;
 
+#[allow(unused_imports)] // each test file uses a part
 pub(crate) use api::{Answers, checksum, pattern};
+#[allow(unused_imports)] // each test file uses a part
 pub(crate) use http::{Client, Reply, request};
 
 /// A gateway and its hulld.
@@ -36,7 +38,11 @@ pub(crate) struct Rig {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) closed: RefCell<HashSet<Token>>,
+    pub(crate) waiting: RefCell<u32>,
     pub(crate) cancelled: RefCell<u32>,
+    /// Reports of a token that was closed already.
+    pub(crate) repeated: RefCell<u32>,
+    pub(crate) held: RefCell<Vec<OwnedFd>>,
     pub(crate) changed: Notify,
 }
 
@@ -58,6 +64,11 @@ impl Rig {
             }
         });
         Self { child, gateway: client.client, seen, api, next: 1 }
+    }
+
+    /// Waits until the gateway serves.
+    pub(crate) async fn ready(&self) {
+        assert!(self.gateway.health(context(RequestId(0), Duration::from_secs(10))).await.unwrap());
     }
 
     /// A client's end of a new connection, and its token.
@@ -135,4 +146,3 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
-

@@ -175,7 +175,7 @@ impl Change<'_> {
     /// A namespace of the running instance; its process is known to live by the descriptor Hull holds.
     fn namespace(&self, which: &str) -> Result<std::fs::File, ApiError> {
         let opened = std::fs::File::open(format!("/proc/{}/ns/{which}", self.running.pid));
-        let alive = hull_sys::process::signal(self.running.process.as_fd(), 0);
+        let alive = hull_sys::process::signal(&self.running.process, None);
         match (opened, alive) {
             (Ok(namespace), Ok(())) => Ok(namespace),
             _ => Err(ApiError::bad_request("Instance is not running")),

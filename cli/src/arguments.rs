@@ -1,0 +1,192 @@
+//! From words to a command: names the program is called by, the user's aliases, and refusals in the words of LXD's client.
+
+use crate::commands::Command;
+use crate::context::{Context, Globals};
+use crate::output::Printer;
+use crate::settings::Settings;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+use std::path::Path;
+
+/// Containers and virtual machines: the command line client
+#[derive(Debug, Parser)]
+#[command(
+    name = "hull",
+    version,
+    args_override_self = true,
+    disable_help_subcommand = false,
+    infer_subcommands = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The command and what it needs, or the exit status when the words were refused or asked for help.
+pub(crate) fn read() -> Result<(Command, Context), u8> {
+    let settings = Settings::load().map_err(|error| {
+        eprintln!("Error: {error:#}");
+        1
+    })?;
+    let words = expanded(called_as(std::env::args().collect()), &settings);
+    match Arguments::try_parse_from(&words) {
+        Ok(arguments) => {
+            let printer = Printer::new(arguments.globals.quiet);
+            Ok((arguments.command, Context { printer, settings, globals: arguments.globals }))
+        }
+        Err(error) => Err(refuse(&error)),
+    }
+}
+
+/// The tree of commands, for completions.
+pub(crate) fn tree() -> clap::Command {
+    Arguments::command()
+}
+
+/// `lxd …` is `hull admin …`; every other name is the client.
+fn called_as(mut words: Vec<String>) -> Vec<String> {
+    let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_string_lossy().into_owned());
+    if name.as_deref() == Some("lxd") {
+        words.insert(1, "admin".to_owned());
+    }
+    words
+}
+
+/// Replaces the first words by the alias that matches most of them. `@ARGS@` marks where the rest goes, at the end otherwise.
+fn expanded(words: Vec<String>, settings: &Settings) -> Vec<String> {
+    let Some(start) = words.iter().skip(1).position(|word| !word.starts_with('-')).map(|index| index + 1) else {
+        return words;
+    };
+    let matching = settings.aliases.iter().filter_map(|(alias, target)| {
+        let parts: Vec<&str> = alias.split_whitespace().collect();
+        let matches = words[start..].iter().map(String::as_str).take(parts.len()).eq(parts.iter().copied());
+        (matches && !parts.is_empty()).then_some((parts.len(), target))
+    });
+    let Some((length, target)) = matching.max_by_key(|(length, _)| *length) else { return words };
+    let rest = &words[start + length..];
+    let mut result = words[..start].to_vec();
+    let mut placed = false;
+    for word in target.split_whitespace() {
+        if word == "@ARGS@" {
+            placed = true;
+            result.extend_from_slice(rest);
+        } else {
+            result.push(word.to_owned());
+        }
+    }
+    if !placed {
+        result.extend_from_slice(rest);
+    }
+    result
+}
+
+fn refuse(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print_clap(error);
+            return 0;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            print_clap(error);
+            return 0;
+        }
+        _ => {}
+    }
+    eprintln!(
+        "Error: {}",
+        said(error).unwrap_or_else(|| error.to_string().trim_start_matches("error: ").trim_end().to_owned())
+    );
+    1
+}
+
+fn print_clap(error: &clap::Error) {
+    // A closed pipe is the only way this fails, and then nobody reads.
+    let _ = error.print();
+}
+
+/// The refusal in the words of LXD's client.
+fn said(error: &clap::Error) -> Option<String> {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            Some(format!("unknown command \"{}\" for \"hull\"", context(ContextKind::InvalidSubcommand)?))
+        }
+        ErrorKind::UnknownArgument => {
+            let word = context(ContextKind::InvalidArg)?;
+            Some(match word.strip_prefix('-') {
+                Some(rest) if rest.starts_with('-') => format!("unknown flag: {word}"),
+                Some(rest) => format!("unknown shorthand flag: '{}' in {word}", rest.chars().next()?),
+                None => "Invalid number of arguments".to_owned(),
+            })
+        }
+        ErrorKind::MissingRequiredArgument
+        | ErrorKind::TooManyValues
+        | ErrorKind::TooFewValues
+        | ErrorKind::WrongNumberOfValues => Some("Invalid number of arguments".to_owned()),
+        ErrorKind::ValueValidation => std::error::Error::source(error).map(ToString::to_string),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn refusal(text: &str) -> String {
+        said(&Arguments::try_parse_from(words(text)).unwrap_err()).unwrap()
+    }
+
+    #[test]
+    fn the_tree_is_consistent() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn called_as_lxd_it_administers() {
+        assert_eq!(called_as(words("/usr/bin/lxd init --auto")), words("/usr/bin/lxd admin init --auto"));
+        assert_eq!(called_as(words("lxc list")), words("lxc list"));
+    }
+
+    #[test]
+    fn aliases_take_their_arguments_with_them() {
+        let mut settings = Settings::default();
+        settings.aliases.insert("shell".into(), "exec @ARGS@ -- su -l".into());
+        settings.aliases.insert("ll".into(), "list -c n".into());
+        assert_eq!(expanded(words("hull shell c1"), &settings), words("hull exec c1 -- su -l"));
+        assert_eq!(expanded(words("hull -q ll c1"), &settings), words("hull -q list -c n c1"));
+        assert_eq!(expanded(words("hull list"), &settings), words("hull list"));
+    }
+
+    #[test]
+    fn refusals_are_in_lxcs_words() {
+        assert_eq!(refusal("hull exec c1 ls -l"), "unknown shorthand flag: 'l' in -l");
+        assert_eq!(refusal("hull list --foo"), "unknown flag: --foo");
+        assert_eq!(refusal("hull nonsense"), "unknown command \"nonsense\" for \"hull\"");
+        assert_eq!(refusal("hull rename a"), "Invalid number of arguments");
+        assert_eq!(refusal("hull list -f foo"), "Invalid format \"foo\"");
+    }
+
+    #[test]
+    fn flags_may_stand_anywhere_before_the_dashes() {
+        for line in [
+            "hull exec c1 --env A=b env",
+            "hull exec -t c1 /bin/bash",
+            "hull exec c1 -- ls -l",
+            "hull stop c1 --force c2 --timeout -1",
+        ] {
+            assert!(Arguments::try_parse_from(words(line)).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The daemon of this machine.
+
+mod dump;
+mod init;
+mod preseed;
+mod questions;
+mod shutdown;
+mod waitready;
+
+use super::verbs;
+
+verbs! {
+    Admin {
+        Init(init::Init),
+        Shutdown(shutdown::Shutdown),
+        Waitready(waitready::Waitready),
+    }
+}

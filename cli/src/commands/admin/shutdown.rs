@@ -1,0 +1,31 @@
+//! Stopping the daemon and its instances.
+
+use crate::context::Context;
+use anyhow::{Context as _, Result};
+use http::Method;
+use std::time::Duration;
+
+/// Stop the instances and the daemon
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shutdown {
+    /// Give up after so many seconds
+    #[arg(short, long)]
+    timeout: Option<u64>,
+    /// Do not wait for operations that are going on
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Shutdown {
+    pub(crate) async fn run(self, cx: &Context) -> Result<()> {
+        let server = cx.server("local")?;
+        let path = if self.force { "/internal/shutdown?force=true" } else { "/internal/shutdown" };
+        let stopped = server.change(Method::PUT, path, &(), "");
+        match self.timeout {
+            None => stopped.await,
+            Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), stopped)
+                .await
+                .with_context(|| format!("the daemon is still running after {seconds} s"))?,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The words of the client: a noun is a folder, a verb is a file. [`Command`] is the tree's root.
+
+mod admin;
+mod alias;
+mod completion;
+mod config;
+mod console;
+mod copy;
+mod create;
+mod delete;
+mod device;
+mod exec;
+mod file;
+mod image;
+mod info;
+mod keyed;
+mod list;
+mod monitor;
+mod network;
+mod operation;
+mod pairs;
+mod power;
+mod profile;
+mod project;
+mod query;
+mod remote;
+mod rename;
+mod restore;
+mod snapshot;
+mod storage;
+mod version;
+mod warning;
+
+use crate::context::Context;
+use anyhow::Result;
+
+/// Declares the enum of a noun's verbs, each of which runs itself.
+macro_rules! verbs {
+    ($(#[$meta:meta])* $name:ident { $($(#[$attribute:meta])* $verb:ident($arguments:ty),)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, clap::Subcommand)]
+        pub(crate) enum $name { $($(#[$attribute])* $verb($arguments),)* }
+
+        impl $name {
+            pub(crate) async fn run(self, cx: &$crate::context::Context) -> anyhow::Result<()> {
+                match self { $(Self::$verb(verb) => verb.run(cx).await,)* }
+            }
+        }
+    };
+}
+pub(crate) use verbs;
+
+verbs! {
+    Command {
+        /// Administer the daemon of this machine
+        #[command(subcommand)]
+        Admin(admin::Admin),
+        /// Short names for longer command lines
+        #[command(subcommand)]
+        Alias(alias::Alias),
+        Completion(completion::Completion),
+        /// Settings and devices of instances and of the server
+        #[command(subcommand)]
+        Config(config::Config),
+        Console(console::Console),
+        #[command(visible_alias = "cp")]
+        Copy(copy::Copy),
+        #[command(visible_alias = "rm")]
+        Delete(delete::Delete),
+        Exec(exec::Exec),
+        /// Files inside instances
+        #[command(subcommand)]
+        File(file::File),
+        /// Images that instances are made from
+        #[command(subcommand)]
+        Image(image::Image),
+        Info(info::Info),
+        Init(create::Init),
+        Launch(create::Launch),
+        #[command(visible_alias = "ls")]
+        List(list::List),
+        Monitor(monitor::Monitor),
+        #[command(visible_alias = "mv")]
+        Move(rename::Move),
+        /// Networks
+        #[command(subcommand)]
+        Network(network::Network),
+        /// Work that is going on
+        #[command(subcommand)]
+        Operation(operation::Operation),
+        Pause(power::Pause),
+        /// Profiles: settings and devices that instances share
+        #[command(subcommand)]
+        Profile(profile::Profile),
+        /// Projects
+        #[command(subcommand)]
+        Project(project::Project),
+        Query(query::Query),
+        /// Servers and sources of images
+        #[command(subcommand)]
+        Remote(remote::Remote),
+        Rename(rename::Rename),
+        Restart(power::Restart),
+        Restore(restore::Restore),
+        Snapshot(snapshot::Snapshot),
+        Start(power::Start),
+        Stop(power::Stop),
+        /// Storage pools and volumes
+        #[command(subcommand)]
+        Storage(storage::Storage),
+        Version(version::Version),
+        /// Warnings of the server
+        #[command(subcommand)]
+        Warning(warning::Warning),
+    }
+}
+
+/// An end with a status that is not the usual 1.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) status: u8,
+    pub(crate) message: Option<String>,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "ended with status {}", self.status)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+/// Cells of a header.
+pub(crate) fn header(titles: &[&str]) -> Vec<String> {
+    titles.iter().map(|title| (*title).to_owned()).collect()
+}
+
+pub(crate) fn yes_no(truth: bool) -> String {
+    if truth { "YES" } else { "NO" }.to_owned()
+}
+
+/// Puts `value` on the screen as YAML.
+pub(crate) fn show(cx: &Context, value: &impl serde::Serialize) -> Result<()> {
+    cx.printer.text(crate::output::to_yaml(value)?);
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Deleting a network.
+
+use crate::client::url;
+use crate::context::Context;
+use anyhow::Result;
+use http::Method;
+
+/// Delete a network
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    #[arg(value_name = "[REMOTE:]NETWORK")]
+    name: String,
+}
+
+impl Delete {
+    pub(crate) async fn run(self, cx: &Context) -> Result<()> {
+        let (server, name) = cx.locate(&self.name)?;
+        let operation = server.start(Method::DELETE, &url(&["networks", &name]), &(), "").await?;
+        cx.wait(&server, operation, "").await?;
+        cx.printer.done(format!("Network {name} deleted"));
+        Ok(())
+    }
+}

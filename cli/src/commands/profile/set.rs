@@ -1,0 +1,25 @@
+//! Setting keys of a profile.
+
+use crate::client::url;
+use crate::commands::keyed::{Keyed, PROFILE};
+use crate::commands::pairs::pairs;
+use crate::context::Context;
+use anyhow::Result;
+
+/// Set keys of a profile, as `KEY=VALUE...`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Set {
+    #[arg(value_name = "[REMOTE:]PROFILE")]
+    name: String,
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pairs: Vec<String>,
+}
+
+impl Set {
+    pub(crate) async fn run(self, cx: &Context) -> Result<()> {
+        let (server, name) = cx.locate(&self.name)?;
+        let mut keyed = Keyed::load(server, url(&["profiles", &name]), PROFILE).await?;
+        keyed.set(pairs(&self.pairs)?);
+        keyed.save(cx).await
+    }
+}

@@ -1,0 +1,23 @@
+//! Removing a key of a storage pool.
+
+use crate::client::url;
+use crate::commands::keyed::{DESCRIBED, Keyed};
+use crate::context::Context;
+use anyhow::Result;
+
+/// Remove a key of a storage pool
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unset {
+    #[arg(value_name = "[REMOTE:]POOL")]
+    name: String,
+    key: String,
+}
+
+impl Unset {
+    pub(crate) async fn run(self, cx: &Context) -> Result<()> {
+        let (server, name) = cx.locate(&self.name)?;
+        let mut keyed = Keyed::load(server, url(&["storage-pools", &name]), DESCRIBED).await?;
+        keyed.unset(&self.key)?;
+        keyed.save(cx).await
+    }
+}

@@ -1,0 +1,131 @@
+//! Which mirrors serve a release: the machine's own if it has Debian's, else Debian's network.
+
+use super::{Key, Source};
+
+const NETWORK: &str = "http://deb.debian.org/debian";
+const NETWORK_SECURITY: &str = "http://deb.debian.org/debian-security";
+
+/// Suites that only Debian's own archive has: a mirror that carries one of them carries the others.
+const DEBIAN_SUITES: [&str; 10] =
+    ["buster", "bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"];
+
+/// One suite at one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mirror {
+    pub(crate) uri: String,
+    pub(crate) suite: String,
+    pub(crate) components: Vec<String>,
+    pub(crate) key: Option<Key>,
+    pub(crate) trusted: bool,
+}
+
+impl Mirror {
+    fn new(source: &Source, uri: &str, suite: String) -> Self {
+        let Source { key, trusted, components, .. } = source;
+        let main = || vec!["main".to_owned()];
+        let components = if components.iter().any(|one| one == "main") { components.clone() } else { main() };
+        Self { uri: uri.into(), suite, components, key: key.clone(), trusted: *trusted }
+    }
+
+    fn network(uri: &str, suite: String) -> Self {
+        Self { uri: uri.into(), suite, components: vec!["main".into()], key: None, trusted: false }
+    }
+}
+
+/// The mirrors of the release `codename` for `architecture`, the main archive first.
+pub(crate) fn mirrors(sources: &[Source], codename: &str, architecture: &str) -> Vec<Mirror> {
+    let usable: Vec<&Source> = sources.iter().filter(|source| is_usable(source, architecture)).collect();
+    let suites = [codename.to_owned(), format!("{codename}-updates"), format!("{codename}-security")];
+    let exact: Vec<Mirror> = suites.iter().filter_map(|suite| serving(&usable, suite)).collect();
+    if exact.first().is_some_and(|first| first.suite == codename) {
+        return exact;
+    }
+    let Some(archive) = usable.iter().find(|source| source.suites.iter().any(|suite| is_debian(suite))) else {
+        let [main, updates, security] = suites;
+        return vec![
+            Mirror::network(NETWORK, main),
+            Mirror::network(NETWORK, updates),
+            Mirror::network(NETWORK_SECURITY, security),
+        ];
+    };
+    // The machine has another release of Debian: the same mirrors have this one too.
+    let [main, updates, security] = suites;
+    let uri = |source: &Source| web(source).unwrap_or_default().to_owned();
+    let mut result = vec![Mirror::new(archive, &uri(archive), main), Mirror::new(archive, &uri(archive), updates)];
+    let is_security = |suite: &String| suite.strip_suffix("-security").is_some_and(is_debian);
+    if let Some(source) = usable.iter().find(|source| source.suites.iter().any(is_security)) {
+        result.push(Mirror::new(source, &uri(source), security));
+    }
+    result
+}
+
+fn serving(sources: &[&Source], suite: &str) -> Option<Mirror> {
+    let source = sources.iter().find(|source| source.suites.iter().any(|one| one == suite))?;
+    Some(Mirror::new(source, web(source)?, suite.into()))
+}
+
+fn is_usable(source: &Source, architecture: &str) -> bool {
+    let right = source.architectures.is_empty() || source.architectures.iter().any(|one| one == architecture);
+    right && source.components.iter().any(|one| one == "main") && web(source).is_some()
+}
+
+fn is_debian(suite: &str) -> bool {
+    DEBIAN_SUITES.contains(&suite)
+}
+
+/// The first address that can be reached from a sandbox: no discs, no local paths.
+fn web(source: &Source) -> Option<&str> {
+    let plain = |uri: &&String| uri.starts_with("http://") || uri.starts_with("https://");
+    source.uris.iter().find(plain).map(|uri| uri.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apt::one_line::parse;
+
+    fn chosen(list: &str, codename: &str) -> Vec<String> {
+        let mirrors = mirrors(&parse(list), codename, "amd64");
+        mirrors.iter().map(|mirror| format!("{} {}", mirror.uri, mirror.suite)).collect()
+    }
+
+    const MACHINE: &str = "deb https://third.example/debian bookworm main2\n\
+        deb http://mirror.example/debian/ bookworm main contrib\n\
+        deb http://mirror.example/debian/ bookworm-updates main\n\
+        deb http://mirror.example/debian/ bookworm-backports main\n\
+        deb http://mirror.example/debian-security bookworm-security main\n";
+
+    #[test]
+    fn the_machines_own_mirrors_serve_its_own_release() {
+        let expected = [
+            "http://mirror.example/debian bookworm",
+            "http://mirror.example/debian bookworm-updates",
+            "http://mirror.example/debian-security bookworm-security",
+        ];
+        assert_eq!(chosen(MACHINE, "bookworm"), expected);
+    }
+
+    #[test]
+    fn the_machines_own_mirrors_serve_other_releases() {
+        let expected = [
+            "http://mirror.example/debian trixie",
+            "http://mirror.example/debian trixie-updates",
+            "http://mirror.example/debian-security trixie-security",
+        ];
+        assert_eq!(chosen(MACHINE, "trixie"), expected);
+    }
+
+    #[test]
+    fn a_mirror_without_security_updates_is_not_given_foreign_ones() {
+        let list = "deb [trusted=yes] http://10.0.0.1/debian trixie main\n";
+        assert_eq!(chosen(list, "trixie"), ["http://10.0.0.1/debian trixie"]);
+    }
+
+    #[test]
+    fn other_distributions_discs_and_foreign_processors_lead_to_debians_network() {
+        let list = "deb http://archive.ubuntu.com/ubuntu noble main\ndeb cdrom:[Debian]/ bookworm main\n\
+            deb [arch=armhf] http://mirror.example/debian bookworm main\n";
+        assert_eq!(chosen(list, "bookworm")[0], format!("{NETWORK} bookworm"));
+        assert_eq!(chosen(list, "bookworm")[2], format!("{NETWORK_SECURITY} bookworm-security"));
+    }
+}
