@@ -6,7 +6,7 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use hull_plugin::image::ImageSinks;
@@ -111,10 +111,27 @@ impl ImageDirectory {
 
     fn link(&self, file: &File, name: &str) -> Result<(), FilesError> {
         file.sync_all().map_err(|error| self.error("make a new file durable", error))?;
-        self.unlink(Path::new(name))?;
+        match self.linkat(file, name) {
+            Err(Errno::EEXIST) if self.is(name, file)? => Ok(()),
+            Err(Errno::EEXIST) => {
+                self.unlink(Path::new(name))?;
+                self.linkat(file, name)
+            }
+            other => other,
+        }
+        .map_err(|errno| self.error(&format!("name a file `{name}`"), errno.into()))
+    }
+
+    fn linkat(&self, file: &File, name: &str) -> nix::Result<()> {
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let linked = linkat(AT_FDCWD, own.as_str(), &self.directory, name, AtFlags::AT_SYMLINK_FOLLOW);
-        linked.map_err(|errno| self.error(&format!("name a file `{name}`"), errno.into()))
+        linkat(AT_FDCWD, own.as_str(), &self.directory, name, AtFlags::AT_SYMLINK_FOLLOW)
+    }
+
+    /// Whether the file has this name already. A nameless file can be named only once in its life.
+    fn is(&self, name: &str, file: &File) -> Result<bool, FilesError> {
+        let look = |file: &File| file.metadata().map_err(|error| self.error("look at a file", error));
+        let (named, own) = (look(&self.existing(name)?)?, look(file)?);
+        Ok((named.dev(), named.ino()) == (own.dev(), own.ino()))
     }
 
     fn unlink(&self, name: &Path) -> Result<(), FilesError> {
@@ -180,7 +197,6 @@ impl From<FilesError> for crate::api::ApiError {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::os::unix::fs::MetadataExt;
 
     fn fingerprint(digit: &str) -> Fingerprint {
         Fingerprint::new(digit.repeat(64)).unwrap()

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use hull_api::StoragePoolsPost;
 use hull_plugin::{Code, OperationId};
@@ -32,6 +33,7 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     let place = match config.get(SOURCE) {
         Some(source) => {
             validate::source_directory(source)?;
+            not_taken(hull, Path::new(source))?;
             Place::Given
         }
         None => Place::Own,
@@ -42,6 +44,18 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     let url = pool.url();
     plans::execute(CreatePool { pool, place }, hull, &OperationId::random()).await?;
     Ok(url)
+}
+
+/// Two pools in one directory would delete each other's volumes.
+fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let wanted = canonical(source);
+    match hull.storage.pools().iter().find(|pool| canonical(&mount::source(hull, pool)) == wanted) {
+        Some(pool) => {
+            Err(ApiError::conflict(format!("Source path '{}' is used by pool \"{}\"", source.display(), pool.name)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whose directory a pool is in.
@@ -121,6 +135,11 @@ pub(super) fn remove_directory(hull: &Hull, pool: &Pool, place: Place) -> Result
     let path = mount::default_source(hull, &pool.name);
     mount::note_deleted(hull, &pool.name);
     match std::fs::remove_dir(&path) {
+        // Not the driver's: it refused the place, or somebody else has put it there.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            tracing::warn!(directory = %path.display(), "left alone: it holds what is no pool's");
+            Ok(())
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ApiError::internal(format!("cannot remove the directory `{}`: {error}", path.display())))
         }
