@@ -93,6 +93,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups };
     let serving = tokio::spawn(gateway::serve(settings, listener, crate::api::router(hull.clone()), stop.clone()));
     keeper.ready().await?;
+    hull.server.set_ready();
     tracing::info!(directory = %directory.display(), "hulld is ready");
 
     let how = asked_to_end(&hull).await;

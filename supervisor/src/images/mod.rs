@@ -31,6 +31,5 @@ mod unpack;
 mod upload;
 
 pub(crate) use api::routes;
-pub(crate) use model::Image;
 pub(crate) use registry::Images;
 pub(crate) use resume::resume_plans;

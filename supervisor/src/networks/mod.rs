@@ -19,6 +19,5 @@ mod validate;
 
 pub(crate) use api::routes;
 pub(crate) use ensure::ensure_all;
-pub(crate) use model::Network;
 pub(crate) use registry::Networks;
 pub(crate) use resume::resume_plans;

@@ -204,10 +204,6 @@ impl Plugins {
         }
     }
 
-    pub(crate) fn environment(&self) -> &Arc<Environment> {
-        &self.0.environment
-    }
-
     async fn image_that_can(&self, capability: &str) -> Result<ImageHandle, DriverError> {
         let mut failures = Vec::new();
         for driver in self.drivers(PluginKind::Image) {

@@ -19,7 +19,7 @@ mod validate;
 mod volumes_api;
 
 pub(crate) use api::routes;
-pub(crate) use model::{Pool, VolumeRow};
+pub(crate) use model::VolumeRow;
 pub(crate) use registry::Storage;
 pub(crate) use resume::resume_plans;
 pub(crate) use store::{delete_volume, insert_volume, rename_volume};

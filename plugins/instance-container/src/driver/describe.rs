@@ -6,7 +6,7 @@ pub(crate) fn description() -> Description {
     Description {
         driver: "container".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        capabilities: ["exec", "console", "files", "freeze", "mounts", "idmapped_mounts", "recover"].map(Into::into).into(),
+        capabilities: ["type:container", "exec", "console", "files", "freeze", "mounts", "idmapped_mounts", "recover"].map(Into::into).into(),
         config: keys(),
         item_config: Vec::new(),
     }
