@@ -33,7 +33,6 @@ impl Container {
             mounts: Default::default(),
         });
         entry.phase.replace(Phase::Prepared(Rc::clone(&prepared)));
-        self.refill_later();
         answer(&prepared)
     }
 }
