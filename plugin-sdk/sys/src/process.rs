@@ -72,13 +72,7 @@ pub fn open(pid: i32) -> nix::Result<OwnedFd> {
 pub fn signal(process: BorrowedFd, number: i32) -> nix::Result<()> {
     // SAFETY: a null siginfo means "as kill() would".
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            process.as_raw_fd(),
-            number,
-            std::ptr::null::<libc::siginfo_t>(),
-            0,
-        )
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, std::ptr::null::<libc::siginfo_t>(), 0)
     };
     Errno::result(result).map(drop)
 }
@@ -207,7 +201,11 @@ pub fn wait(pid: i32) -> nix::Result<i32> {
 }
 
 /// Becomes the program at `path`.
-pub fn execute(path: &CStr, arguments: &[impl AsRef<CStr>], environment: &[impl AsRef<CStr>]) -> nix::Result<Infallible> {
+pub fn execute(
+    path: &CStr,
+    arguments: &[impl AsRef<CStr>],
+    environment: &[impl AsRef<CStr>],
+) -> nix::Result<Infallible> {
     nix::unistd::execve(path, arguments, environment)
 }
 

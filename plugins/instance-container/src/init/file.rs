@@ -53,12 +53,8 @@ fn read(root: &OwnedFd, path: &str) -> Outcome<Answer> {
     let whole = Path::new(path);
     let object = open_in(root, whole, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0).doing(what)?;
     let status = fstat(&object).doing(what)?;
-    let report = |found| Report::File {
-        user: status.st_uid,
-        group: status.st_gid,
-        mode: status.st_mode & 0o7777,
-        found,
-    };
+    let report =
+        |found| Report::File { user: status.st_uid, group: status.st_gid, mode: status.st_mode & 0o7777, found };
     match kind(&status) {
         SFlag::S_IFLNK => {
             let target = readlinkat(&object, "").doing(what)?;
