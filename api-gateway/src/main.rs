@@ -1,1 +1,5 @@
-fn main() {}
+//! `hull-gateway`: see the library.
+
+fn main() -> std::process::ExitCode {
+    hull_gateway::main()
+}

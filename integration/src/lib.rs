@@ -1,1 +1,16 @@
-//! .
+//! What the stories in `tests/` are told with: a host with a daemon of its own, images, instances, and a look for leaks.
+//!
+//! Every [`Host`] has a private directory and a daemon that is ended with it, so stories run beside each other. With
+//! `HULL_TEST_TARGET=lxd` the same stories run against real LXD: one that LXD fails is a wrong story.
+
+mod command;
+mod daemon;
+mod host;
+mod image;
+mod leaks;
+mod rest;
+
+pub use command::{Finished, run, until};
+pub use daemon::Target;
+pub use host::{Host, Instance};
+pub use rest::{Answer, Rest};

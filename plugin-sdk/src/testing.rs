@@ -22,11 +22,19 @@ pub struct Harness<Client> {
     pub host: RecordingHost,
 }
 
-/// A Hull that keeps descriptors, records progress, and starts no services.
+/// A Hull that keeps descriptors and records progress.
 #[derive(Clone, Default)]
 pub struct RecordingHost {
     pub progress: Rc<RefCell<Vec<(OperationId, Progress)>>>,
     pub stored: Rc<RefCell<BTreeMap<String, AnyFd>>>,
+    /// Who starts services; nobody unless the test says so.
+    pub services: Rc<RefCell<Option<Box<dyn Services>>>>,
+}
+
+/// A test's way to run a driver's services.
+pub trait Services {
+    fn start(&mut self, spec: ServiceSpec) -> Result<ProcessFd, DriverError>;
+    fn stop(&mut self, key: &str) -> Result<(), DriverError>;
 }
 
 /// The context of a test's call: a minute.
@@ -97,11 +105,16 @@ impl Host for RecordingHost {
     }
 
     async fn start_service(self, _: Context, spec: ServiceSpec) -> Result<ProcessFd, DriverError> {
-        Err(DriverError::new(Code::Unsupported, format!("the test harness starts no service `{}`", spec.key)))
+        match self.services.borrow_mut().as_mut() {
+            Some(services) => services.start(spec),
+            None => {
+                Err(DriverError::new(Code::Unsupported, format!("the test harness starts no service `{}`", spec.key)))
+            }
+        }
     }
 
-    async fn stop_service(self, _: Context, _: String) -> Result<(), DriverError> {
-        Ok(())
+    async fn stop_service(self, _: Context, key: String) -> Result<(), DriverError> {
+        self.services.borrow_mut().as_mut().map_or(Ok(()), |services| services.stop(&key))
     }
 
     async fn service_state(self, _: Context, _: String) -> Result<ServiceState, DriverError> {

@@ -55,9 +55,12 @@ pub struct ApiCall {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum CallBody {
     Empty,
-    Inline(Vec<u8>),
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The body is written into this pipe as it arrives (it may still be arriving); closed early, the rest is dropped.
-    Stream { stream: StreamFd, length: Option<u64> },
+    Stream {
+        stream: StreamFd,
+        length: Option<u64>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,14 +72,22 @@ pub struct ApiReply {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ReplyBody {
-    Inline(Vec<u8>),
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
     /// This many bytes of a file, from its offset `start`: sent without copying where the kernel can.
-    File { file: FileFd, start: u64, length: u64 },
+    File {
+        file: FileFd,
+        start: u64,
+        length: u64,
+    },
     /// Whatever comes, until the end (chunked).
     Stream(StreamFd),
     /// The bytes of the request's body go here; when all are written, `status` and `headers` are sent with `body`.
     /// For uploads straight into their place.
-    Sink { sink: FileFd, body: Vec<u8> },
+    Sink {
+        sink: FileFd,
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
     /// Switch protocols, then bridge.
     Upgrade(Upgrade),
 }

@@ -4,10 +4,15 @@
 //! One module a kernel facility. Constants that libc lacks carry the kernel header they come from.
 #![allow(unsafe_code)] // each block states its SAFETY reason (clippy::undocumented_unsafe_blocks)
 
+pub mod attribute;
 pub mod descriptor;
 pub mod filesystem;
+pub mod fork;
 pub mod message;
 pub mod mount;
 pub mod netlink;
 pub mod process;
+pub mod reflink;
+pub mod sandbox;
+pub mod spawn;
 pub mod terminal;

@@ -1,78 +1,69 @@
-//! Making processes, becoming another program, and holding processes by descriptor (pidfd).
+//! Processes by descriptor: open, find again after a restart, signal, learn how they ended.
 
-use std::convert::Infallible;
-use std::ffi::CStr;
+use std::fs;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sched::CloneFlags;
+use nix::sys::signal::Signal;
 
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000; // linux/sched.h
-const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2; // linux/close_range.h
-const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b; // linux/pidfd.h _IOWR(0xff, 11, the first 64 bytes of the structure)
-const PIDFD_INFO_EXIT: u64 = 1 << 3; // linux/pidfd.h
-const CAPABILITY_VERSION_3: u32 = 0x2008_0522; // linux/capability.h
-
-/// Which of the two processes returned.
-#[derive(Debug)]
-pub enum Forked {
-    /// This is the new process.
-    Child,
-    /// This is the old one: the child's pid here, and a descriptor for it.
-    Parent(i32, OwnedFd),
-}
-
-/// `clone3`: a child in new namespaces `flags`, on cgroup v2 born in `cgroup`. Its end raises `SIGCHLD`.
-///
-/// The child is a copy of the calling thread alone, so this is for single-threaded programs: they may go on as usual.
+/// A pidfd for a process.
 ///
 /// # Errors
-/// `EBUSY`, `EACCES`: the cgroup takes no process, or not from us.
-pub fn fork_into(flags: CloneFlags, cgroup: Option<BorrowedFd>) -> nix::Result<Forked> {
-    let mut pidfd: RawFd = -1;
-    // SAFETY: an all-zero `clone_args` is a valid value of this plain structure.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = u64::from(flags.bits().cast_unsigned()) | libc::CLONE_PIDFD as u64;
-    arguments.pidfd = &raw mut pidfd as u64;
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    if let Some(cgroup) = cgroup {
-        arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::EBADF)?;
-    }
-    // SAFETY: without CLONE_VM the child gets a copy of the address space, as with fork; by this function's contract the
-    // program is single-threaded, so no lock can be left held in the copy. `arguments` and `pidfd` live through the call.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>()) };
-    match Errno::result(pid)? {
-        0 => Ok(Forked::Child),
-        pid => {
-            // SAFETY: the kernel has just installed this descriptor for us.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Forked::Parent(i32::try_from(pid).map_err(|_| Errno::EOVERFLOW)?, pidfd))
-        }
-    }
-}
-
-/// Ends the process at once: no destructor, no exit handler. For children of [`fork_into`].
-pub fn exit_now(code: i32) -> ! {
-    // SAFETY: _exit has no precondition.
-    unsafe { libc::_exit(code) }
-}
-
-/// A descriptor for the process `pid`.
+/// `ESRCH`: there is none with this number, or it has been waited for.
 pub fn open(pid: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: plain numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just installed this descriptor for us.
+    // SAFETY: pidfd_open takes two integers and returns a new descriptor.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just installed this descriptor for us; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// When a process started, in clock ticks since boot: with the boot's id and the pid it names one process for ever.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses and may hold anything; field 22 is the start time.
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The running kernel's boot: `5c0f…-…`.
+pub fn boot_id() -> std::io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// The process that was started then, if it still exists: neither another that has its number now nor one of another boot.
+pub fn reopen(pid: i32, started: u64, boot: &str) -> Option<OwnedFd> {
+    if boot_id().ok()? != boot {
+        return None;
+    }
+    let fd = open(pid).ok()?;
+    // Asked after opening: while the descriptor is open and shows this start time, it is this process.
+    (start_time(pid) == Some(started) && signal(&fd, None) != Err(Errno::ESRCH)).then_some(fd)
+}
+
+/// The number of the process behind a pidfd, in this process's namespace; `None` when it has been waited for.
+pub fn pid_of(process: impl std::os::fd::AsFd) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_fd().as_raw_fd())).ok()?;
+    let pid: i32 = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
+}
+
+/// Sends a signal; `None` only asks whether one could be sent.
+pub fn signal(process: impl std::os::fd::AsFd, signal: Option<Signal>) -> nix::Result<()> {
+    signal_number(process, signal.map_or(0, |signal| signal as i32))
+}
+
 /// Sends a signal by number: the real-time ones have no name.
-pub fn signal(process: BorrowedFd, number: i32) -> nix::Result<()> {
-    // SAFETY: a null siginfo means "as kill() would".
+pub fn signal_number(process: impl std::os::fd::AsFd, number: i32) -> nix::Result<()> {
+    // SAFETY: a null siginfo means "as kill() would"; the descriptor is borrowed for the call.
     let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, std::ptr::null::<libc::siginfo_t>(), 0)
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_fd().as_raw_fd(),
+            number,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
     };
     Errno::result(result).map(drop)
 }
@@ -82,142 +73,103 @@ pub fn first_real_time_signal() -> i32 {
     libc::SIGRTMIN()
 }
 
-/// linux/pidfd.h `struct pidfd_info`
+/// Waits for one's own child, without blocking: its wait status once it has ended.
+///
+/// # Errors
+/// `ECHILD`: not a child of this process, or waited for already.
+pub fn wait_child(process: BorrowedFd) -> nix::Result<Option<i32>> {
+    // SAFETY: an all-zero siginfo_t is a valid value of this plain structure.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let id = libc::id_t::try_from(process.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+    // SAFETY: `info` lives through the call.
+    Errno::result(unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, libc::WEXITED | libc::WNOHANG) })?;
+    // SAFETY: waitid has filled the fields for a child, or left si_pid zero.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((pid != 0).then(|| wait_status(info.si_code, status)))
+}
+
+/// The next ended child of this process, still unreaped: its number.
+pub fn ended_child() -> nix::Result<Option<i32>> {
+    // SAFETY: an all-zero siginfo_t is a valid value of this plain structure.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` lives through the call.
+    match Errno::result(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) }) {
+        Err(Errno::ECHILD) => Ok(None),
+        Err(error) => Err(error),
+        Ok(_) => {
+            // SAFETY: waitid has filled the field for a child, or left it zero.
+            let pid = unsafe { info.si_pid() };
+            Ok((pid != 0).then_some(pid))
+        }
+    }
+}
+
+/// Reaps an ended child: its wait status.
+pub fn reap(pid: i32) -> nix::Result<i32> {
+    let mut status = 0;
+    // SAFETY: `status` lives through the call.
+    Errno::result(unsafe { libc::waitpid(pid, &raw mut status, 0) })?;
+    Ok(status)
+}
+
+/// Makes orphaned descendants children of this process.
+pub fn become_subreaper() -> nix::Result<()> {
+    // SAFETY: prctl with integers only.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// linux/pidfd.h `struct pidfd_info`, version 0
 #[repr(C)]
 #[derive(Default)]
-struct Information {
+struct Info {
     mask: u64,
     cgroup: u64,
     ids: [u32; 11],
     exit_code: i32,
 }
 
-/// The wait status of a process that has ended and was reaped by its parent; `None` if the kernel does not tell.
-pub fn exit_status(process: BorrowedFd) -> Option<i32> {
-    let mut information = Information { mask: PIDFD_INFO_EXIT, ..Information::default() };
-    // SAFETY: the structure has the size that is in the request number.
-    let result = unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut information) };
-    (result == 0 && information.mask & PIDFD_INFO_EXIT != 0).then_some(information.exit_code)
+const PIDFD_INFO_EXIT: u64 = 1 << 3; // linux/pidfd.h
+const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b; // linux/pidfd.h _IOWR(0xff, 11, struct pidfd_info)
+
+/// How a process that has been reaped by somebody else ended: its wait status. Linux 6.15 and later.
+pub fn exit_status(process: impl std::os::fd::AsFd) -> Option<i32> {
+    const { assert!(size_of::<Info>() == 64) };
+    let mut info = Info { mask: PIDFD_INFO_EXIT, ..Info::default() };
+    // SAFETY: `info` has the size that the request's number states and lives through the call.
+    let result = unsafe { libc::ioctl(process.as_fd().as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
-/// Marks every descriptor from `first` on close-on-exec.
-pub fn close_on_exec_from(first: RawFd) -> nix::Result<()> {
-    // SAFETY: this changes flags only.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
-    Errno::result(result).map(drop)
-}
-
-/// Makes `fd` the descriptor `number` of this process, kept across exec; what was there is closed.
-pub fn duplicate_onto(fd: BorrowedFd, number: RawFd) -> nix::Result<()> {
-    // SAFETY: the number stays open, as another file: whoever owns it can go on using and closing it.
-    Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
-    // dup2 onto itself would have kept the flag.
-    // SAFETY: this changes a flag only.
-    Errno::result(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }).map(drop)
-}
-
-/// Installs a compiled seccomp filter: an array of `struct sock_filter` as bytes.
-///
-/// # Errors
-/// `EINVAL`: no valid program. `EACCES`: neither `CAP_SYS_ADMIN` nor `no_new_privs`.
-pub fn install_filter(program: &[u8]) -> nix::Result<()> {
-    let mut instructions: Vec<libc::sock_filter> = program
-        .chunks_exact(8)
-        .map(|bytes| libc::sock_filter {
-            code: u16::from_ne_bytes([bytes[0], bytes[1]]),
-            jt: bytes[2],
-            jf: bytes[3],
-            k: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
-        })
-        .collect();
-    let length = libc::c_ushort::try_from(instructions.len()).map_err(|_| Errno::EINVAL)?;
-    let program = libc::sock_fprog { len: length, filter: instructions.as_mut_ptr() };
-    // SAFETY: `program` and its instructions live through the call, which copies them.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
-    Errno::result(result).map(drop)
-}
-
-/// Forbids this process and all its descendants the capabilities of `dropped` (numbers), for ever, and takes them away now.
-pub fn drop_capabilities(dropped: &[u32]) -> nix::Result<()> {
-    let mut keep = [u32::MAX; 2];
-    for &number in dropped {
-        // SAFETY: plain numbers.
-        match Errno::result(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) }) {
-            Ok(_) | Err(Errno::EINVAL) => {} // EINVAL: this kernel does not know it
-            Err(error) => return Err(error),
-        }
-        if let Some(word) = keep.get_mut(number as usize / 32) {
-            *word &= !(1 << (number % 32));
-        }
-    }
-    let header = [CAPABILITY_VERSION_3, 0];
-    let mut sets = [[0_u32; 3]; 2];
-    // SAFETY: header and sets have the layout of version 3: two records of effective, permitted, inheritable.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) })?;
-    for (set, keep) in sets.iter_mut().zip(keep) {
-        *set = [set[0] & keep, set[1] & keep, 0];
-    }
-    // SAFETY: as above.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }).map(drop)
-}
-
-/// Says whether others of this user may trace the process, and whether its `/proc` files are its user's.
-pub fn set_dumpable(dumpable: bool) -> nix::Result<()> {
-    // SAFETY: plain numbers.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(dumpable), 0, 0, 0) }).map(drop)
-}
-
-/// All signals unblocked and at their defaults, as a new program expects.
-pub fn reset_signals() {
-    for number in 1..65 {
-        // SAFETY: SIG_DFL installs no code; signals that cannot be changed answer with an error that changes nothing.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
-    }
-    // SAFETY: the set is initialised by sigemptyset before it is read.
-    unsafe {
-        let mut none = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+fn wait_status(code: i32, status: i32) -> i32 {
+    match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
     }
 }
 
-/// Lets the kernel reap ended children (`true`), or keeps them for `waitpid`.
-pub fn discard_children(discard: bool) {
-    // SAFETY: SIG_IGN and SIG_DFL install no code.
-    unsafe { libc::signal(libc::SIGCHLD, if discard { libc::SIG_IGN } else { libc::SIG_DFL }) };
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
 
-/// `waitpid`, with the raw status.
-pub fn wait(pid: i32) -> nix::Result<i32> {
-    let mut status = 0;
-    loop {
-        // SAFETY: `status` lives through the call.
-        match Errno::result(unsafe { libc::waitpid(pid, &raw mut status, 0) }) {
-            Ok(_) => return Ok(status),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error),
-        }
+    #[test]
+    fn a_process_is_found_again_and_its_end_is_known() {
+        let mut child = std::process::Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let (started, boot) = (start_time(pid).unwrap(), boot_id().unwrap());
+
+        let process = reopen(pid, started, &boot).unwrap();
+        assert_eq!(pid_of(&process), Some(pid));
+        assert!(reopen(pid, started + 1, &boot).is_none());
+        assert!(reopen(pid, started, "another boot").is_none());
+
+        assert_eq!(wait_child(process.as_fd()).unwrap(), None);
+        signal(&process, Some(Signal::SIGKILL)).unwrap();
+        child.wait().unwrap();
+        assert_eq!(wait_child(process.as_fd()), Err(Errno::ECHILD));
+        assert!(matches!(exit_status(&process), Some(9) | None)); // `None` before Linux 6.15
+        assert!(reopen(pid, started, &boot).is_none());
     }
-}
-
-/// Becomes the program at `path`.
-pub fn execute(
-    path: &CStr,
-    arguments: &[impl AsRef<CStr>],
-    environment: &[impl AsRef<CStr>],
-) -> nix::Result<Infallible> {
-    nix::unistd::execve(path, arguments, environment)
-}
-
-/// Bounds a resource of this process (`RLIMIT_*` by number).
-///
-/// # Errors
-/// `EPERM`: a hard limit above the present one needs `CAP_SYS_RESOURCE` over the initial user namespace.
-pub fn limit_resource(resource: u32, soft: u64, hard: u64) -> nix::Result<()> {
-    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
-    // SAFETY: `limit` lives through the call; the old limit is not asked for.
-    let result = unsafe {
-        libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
-    };
-    Errno::result(result).map(drop)
 }

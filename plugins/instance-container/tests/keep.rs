@@ -42,8 +42,8 @@ fn a_killed_driver_costs_its_containers_nothing() {
 fn a_container_that_ended_meanwhile_is_gone() {
     with_driver("gone", async |hull| {
         let (id, started) = hull.running("c1", &[]).await;
-        hull_sys::process::signal(started.process.as_fd(), 9).unwrap();
-        assert_eq!(hull_sys::process::wait(started.pid).unwrap(), 9);
+        hull_sys::process::signal_number(started.process.as_fd(), 9).unwrap();
+        assert_eq!(hull_sys::fork::wait(started.pid).unwrap(), 9);
         let handles = vec![StoredHandle { object: id.to_string(), handle: started.handle }];
         let answers = hull.restart_driver(handles).await;
         assert!(matches!(answers[..], [Recovered::Gone { .. }]), "{answers:?}");

@@ -69,7 +69,7 @@ impl Container {
 }
 
 fn send(running: &Running, number: i32, id: &InstanceId) -> Result<(), DriverError> {
-    match process::signal(running.process.as_fd(), number) {
+    match process::signal_number(running.process.as_fd(), number) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => Err(DriverError::system(&error.into(), format!("cannot signal instance `{id}`"))),
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use hull_sys::process::{self, Forked};
+use hull_sys::fork::{self, Forked};
 use hull_sys::terminal;
 use instance_container::order::{self, Exec, Failure, FailureKind, Report};
 use nix::errno::Errno;
@@ -47,16 +47,16 @@ pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -
             drop(status);
             let Err(failure) = become_command(reply, exec, &init, &descriptors);
             let _ = order::send(reply.as_fd(), &Report::Failed(failure), &[]); // the driver may be gone
-            process::exit_now(127)
+            fork::exit_now(127)
         }
         Forked::Parent(pid, command) => {
             order::send(reply.as_fd(), &Report::Started { pid }, &[command]).doing(|| "report".into())?;
             // Nothing may be kept open but the pipe: others wait for the ends of the command's streams and of ours.
             drop((std::mem::take(&mut descriptors), init, group));
             for number in [1, 2, reply.as_raw_fd()] {
-                let _ = process::duplicate_onto(std::io::stdin().as_fd(), number); // `/dev/null`
+                let _ = fork::duplicate_onto(std::io::stdin().as_fd(), number); // `/dev/null`
             }
-            let ended = process::wait(pid).doing(|| "wait for the command".into())?;
+            let ended = fork::wait(pid).doing(|| "wait for the command".into())?;
             let _ = status.write_all(&ended.to_le_bytes()); // nobody may be interested any more
             Ok(())
         }
@@ -65,11 +65,11 @@ pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -
 
 fn fork(group: Option<&OwnedFd>) -> Outcome<Forked> {
     let what = || "start a process in the container".to_owned();
-    let Some(group) = group else { return process::fork_into(CloneFlags::empty(), None).doing(what) };
-    let forked = match process::fork_into(CloneFlags::empty(), Some(group.as_fd())) {
+    let Some(group) = group else { return fork::fork_into(CloneFlags::empty(), None).doing(what) };
+    let forked = match fork::fork_into(CloneFlags::empty(), Some(group.as_fd())) {
         Err(Errno::EBUSY) => {
             let side = side_group(group).doing_as(FailureKind::Cgroup, || format!("make the cgroup `{SIDE_GROUP}`"))?;
-            process::fork_into(CloneFlags::empty(), Some(side.as_fd()))
+            fork::fork_into(CloneFlags::empty(), Some(side.as_fd()))
         }
         forked => forked,
     };
@@ -85,8 +85,13 @@ fn side_group(group: &OwnedFd) -> nix::Result<OwnedFd> {
     nix::fcntl::openat(group, SIDE_GROUP, flags, Mode::empty())
 }
 
-fn become_command(reply: &OwnedFd, exec: &Exec, init: &OwnedFd, streams: &[OwnedFd]) -> Result<Infallible, Failure> {
-    let _ = process::set_dumpable(false); // until exec, nobody inside may look at our memory
+fn become_command(
+    reply: &OwnedFd,
+    exec: &Exec,
+    init: &OwnedFd,
+    streams: &[OwnedFd],
+) -> Result<Infallible, Failure> {
+    let _ = fork::set_dumpable(false); // until exec, nobody inside may look at our memory
     enter(init, CloneFlags::CLONE_NEWCGROUP)?;
     become_root()?;
     setsid().doing(|| "start a session".into())?;
@@ -94,7 +99,7 @@ fn become_command(reply: &OwnedFd, exec: &Exec, init: &OwnedFd, streams: &[Owned
         Some((columns, rows)) => open_terminal(reply, columns, rows, exec.user)?,
         None => {
             for (number, stream) in (0..).zip(streams) {
-                process::duplicate_onto(stream.as_fd(), number).doing(|| "set the standard streams".into())?;
+                fork::duplicate_onto(stream.as_fd(), number).doing(|| "set the standard streams".into())?;
             }
         }
     }
@@ -121,7 +126,7 @@ fn open_terminal(reply: &OwnedFd, columns: u16, rows: u16, user: u32) -> Outcome
     fchown(&slave, Some(user.into()), None).doing(what)?;
     terminal::control(slave.as_fd()).doing(what)?;
     for number in 0..3 {
-        process::duplicate_onto(slave.as_fd(), number).doing(what)?;
+        fork::duplicate_onto(slave.as_fd(), number).doing(what)?;
     }
     order::send(reply.as_fd(), &Report::Terminal, &[master]).doing(|| "report".into())
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(
     root: &OwnedFd,
     mounts: Vec<(MountPoint, OwnedFd)>,
 ) -> Result<Infallible, Failure> {
-    let _ = process::set_dumpable(false); // until exec, nobody inside may look at our memory
+    let _ = fork::set_dumpable(false); // until exec, nobody inside may look at our memory
     setsid().doing(|| "start a session".into())?;
     unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "make a cgroup namespace".into())?;
     become_root()?;
@@ -58,7 +58,7 @@ fn open_console(reply: &OwnedFd, init: &str) -> Outcome {
     root::bind(Path::new(&path), Path::new("/dev/console"))?;
     terminal::control(slave.as_fd()).doing(what)?;
     for number in 0..3 {
-        process::duplicate_onto(slave.as_fd(), number).doing(what)?;
+        fork::duplicate_onto(slave.as_fd(), number).doing(what)?;
     }
     let init = fs::canonicalize(init).map_or_else(|_| init.to_owned(), |path| path.to_string_lossy().into_owned());
     order::send(reply.as_fd(), &Report::Console { init }, &[master, slave]).doing(|| "report".into())
@@ -74,9 +74,9 @@ pub(crate) fn execute(
     let program = CString::new(path).map_err(|_| Errno::EINVAL).doing(bad)?;
     let arguments = strings(arguments.iter().cloned()).doing(bad)?;
     let environment = strings(environment.iter().map(|(name, value)| format!("{name}={value}"))).doing(bad)?;
-    process::reset_signals();
-    process::close_on_exec_from(3).doing(|| "hide descriptors".into())?;
-    let result = process::execute(&program, &arguments, &environment);
+    fork::reset_signals();
+    fork::close_on_exec_from(3).doing(|| "hide descriptors".into())?;
+    let result = fork::execute(&program, &arguments, &environment);
     let kind = match result {
         Err(Errno::ENOENT | Errno::ENOTDIR) => FailureKind::NoProgram,
         Err(Errno::EACCES | Errno::ENOEXEC | Errno::EISDIR | Errno::EPERM | Errno::ELOOP) => FailureKind::NotExecutable,

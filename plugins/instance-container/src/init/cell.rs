@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use hull_sys::process::{self, Forked};
+use hull_sys::fork::{self, Forked};
 use instance_container::order::{self, CellOrder, Failure, FailureKind, MountPoint, Report, Start};
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, unshare};
@@ -90,13 +90,13 @@ fn launch(
     let namespaces =
         CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
     let group: Option<BorrowedFd> = joined.unified.as_ref().map(AsFd::as_fd);
-    let forked = process::fork_into(namespaces, group);
+    let forked = fork::fork_into(namespaces, group);
     let kind = if group.is_some() { FailureKind::Cgroup } else { FailureKind::Other };
     match forked.doing_as(kind, || "make the container's first process".into())? {
         Forked::Child => {
             let Err(failure) = boot::run(reply, start, &root, mounts);
             let _ = order::send(reply.as_fd(), &Report::Failed(failure), &[]); // the driver may be gone
-            process::exit_now(1)
+            fork::exit_now(1)
         }
         Forked::Parent(pid, process) => {
             order::send(reply.as_fd(), &Report::Started { pid }, &[process]).doing(|| "report".into())

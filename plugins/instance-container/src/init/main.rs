@@ -18,7 +18,7 @@ mod root;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use hull_sys::process::{self, Forked};
+use hull_sys::fork::{self, Forked};
 use instance_container::order::{self, Order, Report};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::CloneFlags;
@@ -31,12 +31,10 @@ fn main() -> ExitCode {
         eprintln!("hull-init: started by hand; it is the container driver's helper");
         return ExitCode::from(64); // EX_USAGE
     }
-    if blocking(&orders).is_err()
-        || std::fs::File::open("/dev/null").is_ok_and(|null| process::duplicate_onto(null.as_fd(), 0).is_err())
-    {
+    if blocking(&orders).is_err() || std::fs::File::open("/dev/null").is_ok_and(|null| fork::duplicate_onto(null.as_fd(), 0).is_err()) {
         return ExitCode::FAILURE;
     }
-    process::discard_children(true);
+    fork::discard_children(true);
     serve(&orders)
 }
 
@@ -45,7 +43,7 @@ fn serve(orders: &OwnedFd) -> ExitCode {
     loop {
         match order::receive::<Order>(orders.as_fd()) {
             Ok(None) => return ExitCode::SUCCESS,
-            Ok(Some((order, descriptors))) => match process::fork_into(CloneFlags::empty(), None) {
+            Ok(Some((order, descriptors))) => match fork::fork_into(CloneFlags::empty(), None) {
                 Ok(Forked::Child) => child(order, descriptors),
                 Ok(Forked::Parent(..)) => {}
                 // The driver sees its reply socket close without an answer.
@@ -60,9 +58,9 @@ fn serve(orders: &OwnedFd) -> ExitCode {
 }
 
 fn child(order: Order, mut descriptors: Vec<OwnedFd>) -> ! {
-    process::discard_children(false);
+    fork::discard_children(false);
     if descriptors.is_empty() {
-        process::exit_now(1);
+        fork::exit_now(1);
     }
     let reply = descriptors.remove(0);
     let outcome = blocking(&reply).and_then(|()| match order {
@@ -74,9 +72,9 @@ fn child(order: Order, mut descriptors: Vec<OwnedFd>) -> ! {
     });
     if let Err(failure) = outcome {
         let _ = order::send(reply.as_fd(), &Report::Failed(failure), &[]); // the driver may be gone
-        process::exit_now(1);
+        fork::exit_now(1);
     }
-    process::exit_now(0)
+    fork::exit_now(0)
 }
 
 fn blocking(socket: &OwnedFd) -> Outcome {

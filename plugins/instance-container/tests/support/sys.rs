@@ -71,9 +71,9 @@ pub(crate) fn spawn(plan: Plan) -> io::Result<(Child, Option<OwnedFd>)> {
                 plan.sockets.each_ref().map(|socket| nix::fcntl::fcntl(socket, nix::fcntl::FcntlArg::F_DUPFD(100)));
             for (number, socket) in (3..).zip(high) {
                 let socket = std::os::fd::BorrowedFd::borrow_raw(socket?);
-                hull_sys::process::duplicate_onto(socket.as_fd(), number)?;
+                hull_sys::fork::duplicate_onto(socket.as_fd(), number)?;
             }
-            hull_sys::process::close_on_exec_from(6)?;
+            hull_sys::fork::close_on_exec_from(6)?;
             Ok(())
         });
     }

@@ -1,0 +1,211 @@
+//! A large body: pumped through a pipe while hulld works on the request.
+//!
+//! hulld holds the reading end, and a second one stays here until hulld has answered: when the answer is a sink, it is this
+//! one that is emptied into it. A body that breaks off must not look complete, but a pipe knows only one end: so the call is
+//! cancelled and hulld told that the connection is void before the pipe is closed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+
+use hull_gateway_contract::{ApiReply, CallBody, ReplyBody};
+use hull_wire::RequestId;
+
+use crate::connection::Inbox;
+use crate::connection::body::{Body, Step};
+use crate::connection::exchange::{Interruption, api_call, finish, not_stored};
+use crate::connection::head::{Head, Persistence};
+use crate::connection::reply::{self, Manner};
+use crate::connection::serve::{Connection, Standing};
+use crate::connection::transfer::{pipe, receive_into_pipe, store_pipe};
+use crate::descriptor::Descriptor;
+use crate::failure::Refusal;
+
+/// How much is received at once where the kernel cannot move it by itself.
+const CHUNK: usize = 128 * 1024;
+/// A body that nobody reads is skipped up to this many bytes; beyond them the connection ends instead.
+const SKIPPED: u64 = 64 * 1024 * 1024;
+
+/// Asks hulld with the body as a stream and sees it through. `prefix` is what was received of the body so far.
+pub(crate) async fn upload(
+    connection: &mut Connection,
+    head: Head,
+    request: RequestId,
+    prefix: Vec<u8>,
+    mut body: Body,
+) -> Result<Persistence, Interruption> {
+    let manner = Manner::of(&head);
+    let length = body.length().map(|left| left + prefix.len() as u64);
+    let (reader, writer) = pipe()?;
+    let kept = reader.try_clone()?;
+    let mut call = api_call(connection, head, request);
+    call.body = CallBody::Stream { stream: reader.into(), length };
+
+    let hub = connection.hub.clone();
+    let outcome = {
+        let mut call = Box::pin(hub.call(call));
+        let (socket, inbox) = (&connection.socket, &mut connection.inbox);
+        let mut pump = Box::pin(pump(socket, inbox, &mut body, prefix, writer));
+        match until_reply(&mut call, pump.as_mut()).await {
+            Progress::Broke(cause, writer) => {
+                drop(call);
+                hub.closed(connection.token).await;
+                connection.standing = Standing::ReportedClosed;
+                drop(writer);
+                Err(cause)
+            }
+            Progress::Replied(reply, state) => settle(reply?, state, pump.as_mut(), kept).await,
+        }
+    };
+    match outcome? {
+        Settled::Reply(reply) => {
+            let manner = if skip(connection, &mut body).await? { manner } else { manner.closing() };
+            finish(connection, manner, reply, None).await
+        }
+        Settled::Unread(reply) => {
+            reply::write(&connection.socket, manner.closing(), reply.status, &reply.headers, reply.body).await?;
+            connection.linger().await;
+            Ok(Persistence::Close)
+        }
+    }
+}
+
+pub(crate) fn truncated() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the client ended in the middle of a request's body")
+}
+
+/// What became of the body while the call ran.
+enum Progress {
+    Replied(Result<ApiReply, Refusal>, Pumping),
+    /// The body is damaged or incomplete. The pipe must stay open until hulld knows.
+    Broke(Interruption, Descriptor),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pumping {
+    Running,
+    Finished,
+}
+
+enum Settled {
+    /// The answer can be sent.
+    Reply(ApiReply),
+    /// The answer can be sent, but the client is still sending what nobody will read.
+    Unread(ApiReply),
+}
+
+/// How pumping ended.
+enum Pumped {
+    Complete,
+    /// Nobody reads the pipe any more.
+    Unwanted,
+    Broke(Interruption, Descriptor),
+}
+
+async fn until_reply(
+    call: &mut Pin<Box<impl Future<Output = Result<ApiReply, Refusal>>>>,
+    mut pump: Pin<&mut impl Future<Output = Pumped>>,
+) -> Progress {
+    tokio::select! {
+        reply = call.as_mut() => Progress::Replied(reply, Pumping::Running),
+        pumped = pump.as_mut() => match pumped {
+            Pumped::Broke(cause, writer) => Progress::Broke(cause, writer),
+            Pumped::Complete | Pumped::Unwanted => Progress::Replied(call.await, Pumping::Finished),
+        },
+    }
+}
+
+/// Brings the rest of the body where the answer wants it.
+async fn settle(
+    reply: ApiReply,
+    state: Pumping,
+    pump: Pin<&mut impl Future<Output = Pumped>>,
+    kept: OwnedFd,
+) -> Result<Settled, Interruption> {
+    let rest = async {
+        match state {
+            Pumping::Finished => Ok(()),
+            Pumping::Running => match pump.await {
+                Pumped::Broke(cause, _writer) => Err(cause),
+                Pumped::Complete | Pumped::Unwanted => Ok(()),
+            },
+        }
+    };
+    match reply.body {
+        ReplyBody::Sink { sink, body } => {
+            let stored = async {
+                let stored = store_pipe(kept, sink.into_owned()).await;
+                stored.map_err(|error| Interruption::Refused(not_stored(&error)))
+            };
+            tokio::try_join!(rest, stored)?;
+            Ok(Settled::Reply(ApiReply { body: ReplyBody::Inline(body), ..reply }))
+        }
+        body if reply.status >= 400 && state == Pumping::Running => Ok(Settled::Unread(ApiReply { body, ..reply })),
+        body => {
+            drop(kept); // now the pipe breaks when hulld's side stops reading
+            rest.await?;
+            Ok(Settled::Reply(ApiReply { body, ..reply }))
+        }
+    }
+}
+
+/// Moves the body into the pipe and closes it at the body's end.
+async fn pump(socket: &Descriptor, inbox: &mut Inbox, body: &mut Body, prefix: Vec<u8>, writer: Descriptor) -> Pumped {
+    match pump_into(socket, inbox, body, prefix, &writer).await {
+        Ok(()) => Pumped::Complete,
+        Err(Interruption::Broken(error)) if error.kind() == io::ErrorKind::BrokenPipe => Pumped::Unwanted,
+        Err(cause) => Pumped::Broke(cause, writer),
+    }
+}
+
+async fn pump_into(
+    socket: &Descriptor,
+    inbox: &mut Inbox,
+    body: &mut Body,
+    prefix: Vec<u8>,
+    writer: &Descriptor,
+) -> Result<(), Interruption> {
+    writer.write_all(&prefix).await?;
+    drop(prefix);
+    loop {
+        match body.step(inbox.filled())? {
+            Step::Framing(length) => inbox.consume(length),
+            Step::Content(length) => {
+                writer.write_all(&inbox.filled()[..length]).await?;
+                inbox.consume(length);
+                body.consumed(length);
+            }
+            Step::More if body.contiguous() as usize > CHUNK => {
+                match receive_into_pipe(socket, writer, body.contiguous()).await? {
+                    0 => return Err(truncated().into()),
+                    moved => body.consumed(moved),
+                }
+            }
+            Step::More => {
+                if inbox.receive(socket, CHUNK).await? == 0 {
+                    return Err(truncated().into());
+                }
+            }
+            Step::End => return Ok(()),
+        }
+    }
+}
+
+/// Reads past what is left of a body; `false`: it is too much of it.
+async fn skip(connection: &mut Connection, body: &mut Body) -> Result<bool, Interruption> {
+    let (inbox, mut left) = (&mut connection.inbox, SKIPPED);
+    loop {
+        match body.step(inbox.filled())? {
+            Step::Framing(length) => inbox.consume(length),
+            Step::Content(length) if length as u64 > left => return Ok(false),
+            Step::Content(length) => {
+                left -= length as u64;
+                inbox.consume(length);
+                body.consumed(length);
+            }
+            Step::More if inbox.receive(&connection.socket, CHUNK).await? == 0 => return Err(truncated().into()),
+            Step::More => {}
+            Step::End => return Ok(true),
+        }
+    }
+}

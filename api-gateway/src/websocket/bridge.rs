@@ -1,0 +1,235 @@
+//! A websocket on one side, descriptors from hulld on the other.
+//!
+//! Two loops run side by side: `receive` is the only reader of the client's socket, `send` the only writer. A full
+//! descriptor stops `receive`, a slow client stops `send`: nothing is buffered beyond one piece each way.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, fcntl};
+
+use crate::connection::Inbox;
+use crate::descriptor::Descriptor;
+use crate::websocket::frame::{self, NORMAL, NOT_UTF8, Opcode, TOO_BIG};
+use crate::websocket::outbox::{Control, Outbox};
+use crate::websocket::receiver::{Ended, Received, Receiver};
+
+/// The most read from an output at once, and so the largest frame of a stream.
+const PIECE: usize = 256 * 1024;
+/// The largest message for a packet socket: less than its default buffer.
+const MAX_MESSAGE: usize = 128 * 1024;
+/// How long the client has to answer a close.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Bridges binary frames to byte streams; see `Upgrade::Stream`.
+pub(crate) async fn bridge_stream(
+    socket: &Descriptor,
+    inbox: &mut Inbox,
+    output: Option<Descriptor>,
+    input: Option<Descriptor>,
+) -> io::Result<()> {
+    if let Some(pipe) = &output {
+        // Fewer, larger frames; only pipes have this, and only within the user's share.
+        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIECE as i32));
+    }
+    let output = output.map_or(Output::Nothing, Output::Stream);
+    bridge(socket, inbox, &output, Input::Stream(input)).await
+}
+
+/// Bridges text messages to the packets of a socket; see `Upgrade::Messages`.
+pub(crate) async fn bridge_messages(socket: &Descriptor, inbox: &mut Inbox, packets: Descriptor) -> io::Result<()> {
+    let output = Output::Packets(packets);
+    let Output::Packets(packets) = &output else { return Ok(()) };
+    bridge(socket, inbox, &output, Input::Packets { to: packets, message: Vec::new() }).await
+}
+
+/// What is sent to the client.
+enum Output {
+    Stream(Descriptor),
+    Packets(Descriptor),
+    Nothing,
+}
+
+/// Where the client's messages go.
+enum Input<'a> {
+    /// `None`: closed.
+    Stream(Option<Descriptor>),
+    Packets {
+        to: &'a Descriptor,
+        message: Vec<u8>,
+    },
+}
+
+/// Why nothing more is received.
+enum Over {
+    /// The client closes, breaks the protocol, or has nothing left to do here: say so with this code.
+    Close(u16),
+    Gone,
+}
+
+async fn bridge(socket: &Descriptor, inbox: &mut Inbox, output: &Output, input: Input<'_>) -> io::Result<()> {
+    let outbox = Outbox::default();
+    let mut receive = std::pin::pin!(receive(socket, inbox, input, output, &outbox));
+    let mut send = std::pin::pin!(send(socket, output, &outbox));
+    tokio::select! {
+        over = &mut receive => match over? {
+            Over::Gone => Ok(()),
+            Over::Close(code) => {
+                outbox.close(code);
+                tokio::time::timeout(GOODBYE, send).await.unwrap_or(Ok(()))
+            }
+        },
+        sent = &mut send => {
+            sent?;
+            // The other half of the closing handshake; its absence harms nobody.
+            let _ = tokio::time::timeout(GOODBYE, receive).await;
+            Ok(())
+        }
+    }
+}
+
+/// Sends what `output` gives until its end or until a close is due.
+async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    loop {
+        while let Some(control) = outbox.take() {
+            match control {
+                Control::Pong(content) => send_frame(socket, Opcode::Pong, &content).await?,
+                Control::Close(code) => return send_frame(socket, Opcode::Close, &code.to_be_bytes()).await,
+            }
+        }
+        let read = tokio::select! {
+            biased;
+            () = outbox.changed() => continue,
+            read = output.next(&mut buffer) => read?,
+        };
+        match (read, output) {
+            (Some(length), Output::Stream(_)) => {
+                send_frame(socket, Opcode::Binary, &buffer[..length]).await?;
+                if length >= PIECE / 4 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            (Some(length), _) if std::str::from_utf8(&buffer[..length]).is_err() => {
+                tracing::warn!("a message for a websocket is not UTF-8 and left out");
+            }
+            (Some(length), _) => send_frame(socket, Opcode::Text, &buffer[..length]).await?,
+            (None, Output::Stream(_)) => {
+                send_frame(socket, Opcode::Text, b"").await?;
+                outbox.close(NORMAL);
+            }
+            (None, _) => outbox.close(NORMAL),
+        }
+    }
+}
+
+impl Output {
+    /// Fills `buffer`; `None` at the end.
+    async fn next(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        match self {
+            Output::Stream(stream) => {
+                if buffer.is_empty() {
+                    stream.readable().await?;
+                    buffer.resize(PIECE, 0);
+                }
+                Ok(Some(stream.read(buffer).await?).filter(|length| *length > 0))
+            }
+            Output::Packets(packets) => packets.receive_packet(buffer).await,
+            Output::Nothing => std::future::pending().await,
+        }
+    }
+}
+
+async fn send_frame(socket: &Descriptor, opcode: Opcode, content: &[u8]) -> io::Result<()> {
+    let header = frame::header(opcode, content.len());
+    socket.write_slices(&mut [IoSlice::new(header.as_bytes()), IoSlice::new(content)]).await
+}
+
+/// Takes what the client sends.
+async fn receive(
+    socket: &Descriptor,
+    inbox: &mut Inbox,
+    mut input: Input<'_>,
+    output: &Output,
+    outbox: &Outbox,
+) -> io::Result<Over> {
+    let mut receiver = Receiver::default();
+    loop {
+        match receiver.next(inbox) {
+            Ok(Received::More) => {
+                inbox.release();
+                tokio::select! {
+                    received = inbox.receive(socket, PIECE) => match received {
+                        Ok(1..) => {}
+                        Ok(0) | Err(_) => return Ok(Over::Gone),
+                    },
+                    () = input.unwanted() => {
+                        input.close();
+                        if matches!(output, Output::Nothing) {
+                            return Ok(Over::Close(NORMAL));
+                        }
+                    }
+                }
+            }
+            Ok(Received::Content { length, ended }) => {
+                let taken = tokio::select! {
+                    biased;
+                    taken = input.take(&inbox.filled()[..length], ended) => taken?,
+                    () = socket.gone() => return Ok(Over::Gone),
+                };
+                if let Err(code) = taken {
+                    return Ok(Over::Close(code));
+                }
+                inbox.consume(length);
+            }
+            Ok(Received::Ping(content)) => outbox.pong(content),
+            Ok(Received::Close(code)) => return Ok(Over::Close(code)),
+            Err(violation) => return Ok(Over::Close(violation.0)),
+        }
+    }
+}
+
+impl Input<'_> {
+    /// Takes content; the inner error is a code to close the websocket with.
+    async fn take(&mut self, content: &[u8], ended: Option<Ended>) -> io::Result<Result<(), u16>> {
+        match self {
+            Input::Stream(stream) => {
+                if let Some(writable) = stream
+                    && writable.write_all(content).await.is_err()
+                {
+                    *stream = None; // nobody reads it: the rest is dropped
+                }
+                if ended.is_some_and(|message| message.length == 0) {
+                    *stream = None;
+                }
+                Ok(Ok(()))
+            }
+            Input::Packets { message, .. } if message.len() + content.len() > MAX_MESSAGE => Ok(Err(TOO_BIG)),
+            Input::Packets { to, message } => {
+                message.extend_from_slice(content);
+                let Some(ended) = ended else { return Ok(Ok(())) };
+                let message = std::mem::take(message);
+                if ended.kind == Opcode::Text && std::str::from_utf8(&message).is_err() {
+                    return Ok(Err(NOT_UTF8));
+                }
+                // An empty packet would look like the end.
+                let sent = if message.is_empty() { Ok(()) } else { to.write_all(&message).await };
+                Ok(sent.map_err(|_| NORMAL))
+            }
+        }
+    }
+
+    /// Returns when nobody reads the input any more.
+    async fn unwanted(&self) {
+        match self {
+            Input::Stream(Some(stream)) => stream.unwanted().await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn close(&mut self) {
+        if let Input::Stream(stream) = self {
+            *stream = None;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A daemon of the story's own: hulld, or real LXD.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::command::until;
+
+/// Whom the stories are told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Hull,
+    Lxd,
+}
+
+impl Target {
+    /// `HULL_TEST_TARGET`, Hull unless it says `lxd`.
+    pub fn of_environment() -> Self {
+        match std::env::var("HULL_TEST_TARGET").as_deref() {
+            Ok("lxd") => Self::Lxd,
+            _ => Self::Hull,
+        }
+    }
+}
+
+/// Where this build's programs are.
+pub(crate) fn programs() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("HULL_TEST_PROGRAMS") {
+        return Ok(path.into());
+    }
+    // A test runs from target/PROFILE/deps.
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent).context("the test has no target directory")?;
+    Ok(folder.to_owned())
+}
+
+pub(crate) struct Daemon {
+    pub(crate) target: Target,
+    directory: PathBuf,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    pub(crate) fn start(target: Target, directory: &Path) -> Result<Self> {
+        let mut daemon = Self { target, directory: directory.to_owned(), child: None };
+        daemon.spawn()?;
+        Ok(daemon)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join("unix.socket")
+    }
+
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok())
+    }
+
+    /// Starts the daemon and waits until it answers.
+    pub(crate) fn spawn(&mut self) -> Result<()> {
+        let log = std::fs::File::options().create(true).append(true).open(self.directory.join("daemon.log"))?;
+        let mut command = match self.target {
+            Target::Hull => {
+                let mut command = Command::new(programs()?.join("hulld"));
+                command.env("HULL_DIR", &self.directory);
+                command
+            }
+            Target::Lxd => {
+                let mut command = Command::new("lxd");
+                command.args(["--group", "root"]).env("LXD_DIR", &self.directory);
+                command
+            }
+        };
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        self.child = Some(child.context("cannot start the daemon (built? `cargo build --workspace`)")?);
+        let rest = crate::Rest::new(self.socket());
+        until("the daemon answers", Duration::from_secs(30), || {
+            rest.get("/1.0").ok().filter(|answer| answer.status == 200)
+        })
+        .with_context(|| self.log())?;
+        Ok(())
+    }
+
+    /// Ends the daemon, not what it runs.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+        let ended = until("the daemon ends on SIGTERM", Duration::from_secs(20), || child.try_wait().ok().flatten());
+        if ended.is_err() {
+            child.kill()?;
+            child.wait()?;
+        }
+        ended.map(drop)
+    }
+
+    /// The end of its log, for a failed story.
+    pub(crate) fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.directory.join("daemon.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("the story's daemon: {error}");
+        }
+    }
+}

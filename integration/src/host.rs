@@ -1,0 +1,278 @@
+//! A host with a daemon, a pool, perhaps a network, an image `busybox`, and instances.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::command::{Finished, run, until};
+use crate::daemon::{Daemon, Target, programs};
+use crate::rest::Rest;
+use crate::{image, leaks};
+
+/// See the module. Dropped, it ends its instances and its daemon.
+pub struct Host {
+    pub rest: Rest,
+    daemon: Daemon,
+    before: BTreeSet<String>,
+    network: Option<String>,
+    folder: tempfile::TempDir,
+}
+
+/// An instance of a [`Host`].
+pub struct Instance<'a> {
+    pub host: &'a Host,
+    pub name: String,
+}
+
+impl Host {
+    /// A fresh daemon with nothing in it.
+    pub fn empty() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("hull-test-").tempdir()?;
+        let directory = folder.path().join("state");
+        std::fs::create_dir_all(&directory)?;
+        let before = leaks::of(folder.path());
+        let daemon = Daemon::start(Target::of_environment(), &directory)?;
+        Ok(Self { rest: Rest::new(daemon.socket()), daemon, before, network: None, folder })
+    }
+
+    /// With a pool `default` on driver `dir`, the profile `default` using it, and the image `busybox`.
+    pub fn ready() -> Result<Self> {
+        let host = Self::empty()?;
+        host.rest.post("/1.0/storage-pools", &json!({"name": "default", "driver": "dir", "config": {}}))?.metadata()?;
+        let root = json!({"type": "disk", "path": "/", "pool": "default"});
+        host.rest.put("/1.0/profiles/default", &json!({"config": {}, "devices": {"root": root}}))?.metadata()?;
+        let tarball = image::busybox(host.folder.path())?;
+        host.client(&["image", "import", &tarball.display().to_string(), "--alias", "busybox"])?.ok()?;
+        Ok(host)
+    }
+
+    /// The same with a bridge of its own for `eth0`.
+    pub fn with_network() -> Result<Self> {
+        let mut host = Self::ready()?;
+        let name = format!("ht{:08x}", rand::random::<u32>());
+        let config = json!({"ipv4.address": format!("10.{}.{}.1/24", rand::random_range(100..250), rand::random_range(0..250)), "ipv4.nat": "true", "ipv6.address": "none"});
+        host.rest.post("/1.0/networks", &json!({"name": name, "type": "bridge", "config": config}))?.metadata()?;
+        let devices = json!({
+            "root": {"type": "disk", "path": "/", "pool": "default"},
+            "eth0": {"type": "nic", "network": name, "name": "eth0"},
+        });
+        host.network = Some(name);
+        host.rest.put("/1.0/profiles/default", &json!({"config": {}, "devices": devices}))?.metadata()?;
+        Ok(host)
+    }
+
+    pub fn target(&self) -> Target {
+        self.daemon.target
+    }
+
+    pub fn network(&self) -> Option<&str> {
+        self.network.as_deref()
+    }
+
+    /// A place for the story's files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn directory(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Debian's unmodified `lxc`.
+    pub fn client(&self, arguments: &[&str]) -> Result<Finished> {
+        self.client_with_input(arguments, "")
+    }
+
+    pub fn client_with_input(&self, arguments: &[&str], input: &str) -> Result<Finished> {
+        run(self.prepared(&mut Command::new("lxc")).args(arguments), input)
+    }
+
+    /// Hull's own client.
+    pub fn hull(&self, arguments: &[&str]) -> Result<Finished> {
+        run(self.prepared(&mut Command::new(programs()?.join("hull"))).args(arguments), "")
+    }
+
+    /// The client of the target: the same command line either way.
+    pub fn either(&self, arguments: &[&str]) -> Result<Finished> {
+        match self.target() {
+            Target::Hull => self.hull(arguments),
+            Target::Lxd => self.client(arguments),
+        }
+    }
+
+    fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let home = self.folder.path().join("home");
+        command.env("LXD_SOCKET", self.daemon.socket()).env("HULL_SOCKET", self.daemon.socket()).env("HOME", &home);
+        command.env("LXD_CONF", home.join(".config/lxc")).env("HULL_DIR", self.directory())
+    }
+
+    /// An instance that has booted: its init has run its start script.
+    pub fn running(&self, name: &str) -> Result<Instance<'_>> {
+        let instance = self.stopped(name)?;
+        instance.start()?;
+        Ok(instance)
+    }
+
+    /// An instance that has never run.
+    pub fn stopped(&self, name: &str) -> Result<Instance<'_>> {
+        let body = json!({"name": name, "source": {"type": "image", "alias": "busybox"}});
+        self.rest.wait(&self.rest.post("/1.0/instances", &body)?).with_context(|| self.daemon.log())?;
+        Ok(Instance { host: self, name: name.to_owned() })
+    }
+
+    /// The processes of the daemon whose program has this name: plugins, the gateway, the supervisor.
+    pub fn processes_named(&self, program: &str) -> Vec<i32> {
+        let Some(root) = self.daemon.pid() else { return Vec::new() };
+        descendants(root).into_iter().filter(|pid| program_of(*pid).as_deref() == Some(program)).collect()
+    }
+
+    /// The keeper's child that answers requests.
+    pub fn supervisor(&self) -> Option<i32> {
+        let keeper = self.daemon.pid()?;
+        children(keeper).into_iter().find(|pid| {
+            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("--supervisor"))
+        })
+    }
+
+    /// Ends the daemon as a service manager would, and starts it again.
+    pub fn restart_daemon(&mut self) -> Result<()> {
+        self.daemon.stop()?;
+        self.daemon.spawn()
+    }
+
+    /// The same, with something happening while no daemon is there.
+    pub fn restart_daemon_after(&mut self, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.daemon.stop()?;
+        meanwhile()?;
+        self.daemon.spawn()
+    }
+
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// Deletes everything through the API, ends the daemon, and proves that the host is as it was.
+    pub fn assert_nothing_leaked(mut self) -> Result<()> {
+        self.clean_up()?;
+        self.daemon.stop()?;
+        let (before, folder) = (self.before.clone(), self.folder.path().to_owned());
+        let mut last = Ok(());
+        // Namespaces end a moment after their last process.
+        let gone = until("nothing is left", Duration::from_secs(10), || {
+            last = leaks::none_left(&before, &folder);
+            last.is_ok().then_some(())
+        });
+        gone.and(last).with_context(|| self.daemon.log())
+    }
+
+    fn clean_up(&self) -> Result<()> {
+        let instances = self.rest.get("/1.0/instances")?.metadata()?;
+        for url in instances.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let state = self.rest.get(&format!("{url}/state"))?.metadata()?;
+            if state["status"] != "Stopped" {
+                let stop = json!({"action": "stop", "force": true, "timeout": 30});
+                self.rest.wait(&self.rest.put(&format!("{url}/state"), &stop)?)?;
+            }
+            self.rest.wait(&self.rest.delete(url)?)?;
+        }
+        self.rest.put("/1.0/profiles/default", &json!({"config": {}, "devices": {}}))?.metadata()?;
+        let images = self.rest.get("/1.0/images")?.metadata()?;
+        for url in images.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            self.rest.wait(&self.rest.delete(url)?)?;
+        }
+        if let Some(network) = &self.network {
+            self.rest.delete(&format!("/1.0/networks/{network}"))?.metadata()?;
+        }
+        let pools = self.rest.get("/1.0/storage-pools")?.metadata()?;
+        for url in pools.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            self.rest.delete(url)?.metadata()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A story that failed half-way; one that ended well has nothing left to clean up.
+        if self.daemon.pid().is_some()
+            && let Err(error) = self.clean_up()
+        {
+            eprintln!("cannot clean up after the story: {error:#}\n{}", self.daemon.log());
+        }
+    }
+}
+
+impl Instance<'_> {
+    fn url(&self) -> String {
+        format!("/1.0/instances/{}", self.name)
+    }
+
+    /// Starts it and waits until its start script has run.
+    pub fn start(&self) -> Result<()> {
+        self.change("start", false)?;
+        until("the instance has booted", Duration::from_secs(20), || {
+            let finished = self.exec(&["cat", "/run/booted"]).ok()?;
+            (finished.status == 0).then_some(())
+        })
+        .with_context(|| self.host.log())
+    }
+
+    /// `PUT …/state`
+    pub fn change(&self, action: &str, force: bool) -> Result<()> {
+        let body = json!({"action": action, "force": force, "timeout": 30});
+        let rest = &self.host.rest;
+        rest.wait(&rest.put(&format!("{}/state", self.url()), &body)?).map(drop).with_context(|| self.host.log())
+    }
+
+    pub fn status(&self) -> Result<String> {
+        let state = self.host.rest.get(&format!("{}/state", self.url()))?.metadata()?;
+        Ok(state["status"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub fn pid(&self) -> Result<i64> {
+        let state = self.host.rest.get(&format!("{}/state", self.url()))?.metadata()?;
+        state["pid"].as_i64().context("no pid")
+    }
+
+    /// Runs a command in it with the real client.
+    pub fn exec(&self, command: &[&str]) -> Result<Finished> {
+        let mut arguments = vec!["exec", &self.name, "--"];
+        arguments.extend(command);
+        self.host.client(&arguments)
+    }
+
+    /// Its IPv4 address on `eth0`, when it has one.
+    pub fn address(&self) -> Result<String> {
+        until("the instance has an address", Duration::from_secs(30), || {
+            let state = self.host.rest.get(&format!("{}/state", self.url())).ok()?.metadata().ok()?;
+            let addresses = state["network"]["eth0"]["addresses"].as_array()?.clone();
+            let found = addresses.iter().find(|one| one["family"] == "inet" && one["scope"] == "global")?;
+            found["address"].as_str().map(str::to_owned)
+        })
+        .with_context(|| self.host.log())
+    }
+
+    pub fn delete(&self) -> Result<()> {
+        self.host.rest.wait(&self.host.rest.delete(&self.url())?).map(drop)
+    }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    tasks.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn descendants(pid: i32) -> Vec<i32> {
+    let own = children(pid);
+    let theirs = own.iter().flat_map(|child| descendants(*child)).collect::<Vec<_>>();
+    own.into_iter().chain(theirs).collect()
+}
+
+fn program_of(pid: i32) -> Option<String> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(path.file_name()?.to_string_lossy().into_owned())
+}

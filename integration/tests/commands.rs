@@ -1,0 +1,65 @@
+//! Commands in an instance, through the real client.
+
+use anyhow::Result;
+use hull_integration::Host;
+
+#[test]
+fn a_command_has_streams_a_status_and_an_environment() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+
+    assert_eq!(web.exec(&["sh", "-c", "echo out; echo err >&2; exit 42"])?, hull_integration::Finished {
+        status: 42,
+        stdout: "out\n".into(),
+        stderr: "err\n".into(),
+    });
+    assert_eq!(web.exec(&["/no/such/thing"])?.status, 127);
+    assert_eq!(web.exec(&["/etc/passwd"])?.status, 126);
+    assert_eq!(web.exec(&["sh", "-c", "kill -9 $$"])?.status, 137);
+
+    let typed = host.client_with_input(&["exec", "web", "--", "cat"], "line one\nline two\n")?;
+    assert_eq!(typed.ok()?, "line one\nline two\n");
+
+    let environment = host.client(&["exec", "web", "--env", "A=b c", "--", "env"])?.ok()?;
+    for line in ["A=b c", "HOME=/root", "USER=root", "LANG=C.UTF-8"] {
+        assert!(environment.lines().any(|one| one == line), "{line} in {environment}");
+    }
+    let user = host.client(&["exec", "web", "--user", "1000", "--group", "1000", "--cwd", "/tmp", "--", "sh", "-c", "id -u; id -g; pwd"])?;
+    assert_eq!(user.ok()?, "1000\n1000\n/tmp\n");
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_terminal_is_one() -> Result<()> {
+    let host = Host::ready()?;
+    let _web = host.running("web")?;
+    let forced = host.client(&["exec", "-t", "web", "--", "sh", "-c", "tty; test -t 0 && echo yes; exit 7"])?;
+    assert!(forced.stdout.contains("/dev/pts/"), "{forced:?}");
+    assert!(forced.stdout.contains("yes"), "{forced:?}");
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn many_commands_at_once_all_end() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let outputs = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..24).map(|n| {
+            let web = &web;
+            scope.spawn(move || web.exec(&["echo", &n.to_string()]).and_then(|done| done.ok()))
+        }).collect();
+        runs.into_iter().map(|run| run.join().expect("no panic")).collect::<Result<Vec<_>>>()
+    })?;
+    assert_eq!(outputs, (0..24).map(|n| format!("{n}\n")).collect::<Vec<_>>());
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn no_byte_of_a_long_output_is_lost() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let output = web.exec(&["sh", "-c", "seq 1 200000"])?.ok()?;
+    assert_eq!(output.lines().count(), 200_000);
+    assert_eq!(output.lines().last(), Some("200000"));
+    host.assert_nothing_leaked()
+}

@@ -1,0 +1,111 @@
+//! From creation to deletion, and everything that may not be done on the way.
+
+use anyhow::Result;
+use hull_integration::Host;
+use serde_json::json;
+
+#[test]
+fn an_instance_lives_and_leaves_nothing_behind() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    assert_eq!(web.exec(&["hostname"])?.ok()?, "web\n");
+    assert_eq!(web.status()?, "Running");
+
+    web.change("freeze", false)?;
+    assert_eq!(web.status()?, "Frozen");
+    web.change("unfreeze", false)?;
+    web.change("restart", true)?;
+    assert_eq!(web.status()?, "Running");
+
+    web.change("stop", true)?;
+    assert_eq!(web.status()?, "Stopped");
+    web.delete()?;
+    assert_eq!(host.rest.get("/1.0/instances/web")?.status, 404);
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_clean_stop_asks_the_init() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    web.change("stop", false)?;
+    assert_eq!(web.status()?, "Stopped");
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn what_does_not_fit_the_state_is_refused_in_lxds_words() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.stopped("web")?;
+    let state = "/1.0/instances/web/state";
+    let change = |action: &str| host.rest.put(state, &json!({"action": action, "timeout": 5}));
+
+    assert_eq!(change("dance")?.error()?, "Unknown action: 'dance'");
+    assert!(host.client(&["stop", "web"])?.stderr.contains("The instance is already stopped"));
+    assert!(host.client(&["exec", "web", "--", "true"])?.stderr.contains("Instance is not running"));
+    web.start()?;
+    assert!(host.client(&["start", "web"])?.stderr.contains("The instance is already running"));
+    assert!(host.client(&["delete", "web"])?.stderr.contains("The instance is currently running, stop it first or pass --force"));
+    assert!(host.client(&["delete", "nobody"])?.stderr.contains("Instance not found"));
+    let bad = json!({"name": "a_b", "source": {"type": "image", "alias": "busybox"}});
+    let error = host.rest.post("/1.0/instances", &bad)?.error()?;
+    assert!(error.contains("Name can only contain alphanumeric and hyphen characters"), "{error}");
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_name_is_taken_once_even_at_the_same_moment() -> Result<()> {
+    let host = Host::ready()?;
+    let body = json!({"name": "twin", "source": {"type": "image", "alias": "busybox"}});
+    let (first, second) = std::thread::scope(|scope| {
+        let make = || host.rest.wait(&host.rest.post("/1.0/instances", &body)?);
+        let (first, second) = (scope.spawn(make), scope.spawn(make));
+        (first.join().expect("no panic"), second.join().expect("no panic"))
+    });
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    let twin = hull_integration::Instance { host: &host, name: "twin".into() };
+    twin.start()?; // the loser has not taken the winner's volume with it
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn an_ephemeral_instance_is_gone_with_its_end() -> Result<()> {
+    let host = Host::ready()?;
+    let body = json!({"name": "brief", "ephemeral": true, "source": {"type": "image", "alias": "busybox"}});
+    host.rest.wait(&host.rest.post("/1.0/instances", &body)?)?;
+    let brief = hull_integration::Instance { host: &host, name: "brief".into() };
+    brief.start()?;
+    brief.change("stop", true)?;
+    hull_integration::until("the instance is gone", std::time::Duration::from_secs(10), || {
+        (host.rest.get("/1.0/instances/brief").ok()?.status == 404).then_some(())
+    })?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_guest_may_reboot_itself() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let before = web.pid()?;
+    web.exec(&["sh", "-c", "rm -f /run/booted; /bin/busybox reboot -f"])?;
+    hull_integration::until("another init runs", std::time::Duration::from_secs(20), || {
+        let pid = web.pid().ok()?;
+        (pid > 0 && pid != before).then_some(())
+    })?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn renaming_keeps_the_files() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("old")?;
+    web.exec(&["sh", "-c", "echo here > /root/note"])?.ok()?;
+    assert!(host.client(&["move", "old", "new"])?.stderr.contains("Renaming of running instance not allowed"));
+    web.change("stop", true)?;
+    host.client(&["move", "old", "new"])?.ok()?;
+    let renamed = hull_integration::Instance { host: &host, name: "new".into() };
+    renamed.start()?;
+    assert_eq!(renamed.exec(&["cat", "/root/note"])?.ok()?, "here\n");
+    assert_eq!(renamed.exec(&["hostname"])?.ok()?, "new\n");
+    host.assert_nothing_leaked()
+}

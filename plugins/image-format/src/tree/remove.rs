@@ -1,0 +1,103 @@
+//! Removing a tree, however deep, without following anything.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::renameat;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::error::{Doing, Result, system};
+use crate::meter::Meter;
+
+use super::make::adopt_directory;
+
+/// Removes `name` in `directory` and all below it; one that is gone is `Ok`.
+pub fn remove_tree(directory: impl AsFd, name: &CStr, meter: &Meter) -> Result<()> {
+    match unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::EISDIR | Errno::EPERM) => {}
+        Err(error) => return Err(system("remove", name.to_bytes(), error)),
+    }
+    let top = adopt_directory(&directory, name).doing("open the directory", name.to_bytes())?;
+    let entries = adopt_directory(&directory, name).doing("open the directory", name.to_bytes())?;
+    Removal { top, raised: 0, meter }.empty(entries, 0)?;
+    unlinkat(&directory, name, UnlinkatFlags::RemoveDir).doing("remove the directory", name.to_bytes())
+}
+
+struct Removal<'a> {
+    top: OwnedFd,
+    /// How many directories were moved up so far: their names.
+    raised: u64,
+    meter: &'a Meter,
+}
+
+/// Deeper directories are moved up to the top before they are emptied, so that depth costs neither stack nor descriptors.
+const DEEPEST: u32 = 64;
+
+impl Removal<'_> {
+    fn empty(&mut self, directory: OwnedFd, depth: u32) -> Result<()> {
+        let mut entries = Dir::from_fd(directory).doing("read the directory", b"")?;
+        loop {
+            let mut subdirectories = Vec::new();
+            self.unlink_files(&mut entries, &mut subdirectories)?;
+            for name in &subdirectories {
+                self.remove_directory(&entries, name, depth)?;
+            }
+            // Directories raised from below have arrived at the top meanwhile: read it again.
+            if depth > 0 || subdirectories.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn unlink_files(&self, entries: &mut Dir, subdirectories: &mut Vec<CString>) -> Result<()> {
+        let mut names = Vec::new();
+        for entry in entries.iter() {
+            let entry = entry.doing("read the directory", b"")?;
+            match entry.file_name() {
+                name if name == c"." || name == c".." => {}
+                name if entry.file_type() == Some(Type::Directory) => subdirectories.push(name.to_owned()),
+                name => names.push(name.to_owned()),
+            }
+        }
+        for name in names {
+            self.meter.go_on()?;
+            match unlinkat(&*entries, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(Errno::EISDIR) => subdirectories.push(name), // the file system does not tell types
+                Err(error) => return Err(system("remove", name.to_bytes(), error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_directory(&mut self, parent: &Dir, name: &CStr, depth: u32) -> Result<()> {
+        match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
+            Err(error) => return Err(system("remove the directory", name.to_bytes(), error)),
+        }
+        if depth >= DEEPEST {
+            return self.raise(parent, name);
+        }
+        let opened = adopt_directory(parent, name).doing("open the directory", name.to_bytes())?;
+        self.empty(opened, depth + 1)?;
+        match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(system("remove the directory", name.to_bytes(), error)),
+        }
+    }
+
+    fn raise(&mut self, parent: &Dir, name: &CStr) -> Result<()> {
+        loop {
+            self.raised += 1;
+            let Ok(new) = CString::new(format!(".raised-{}-{}", std::process::id(), self.raised)) else { continue };
+            match renameat(parent, name, &self.top, new.as_c_str()) {
+                Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {} // a name somebody else chose
+                result => return result.doing("move up the directory", name.to_bytes()),
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A driver for hulld's own tests: volume names are orders, errors are answers.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use hull_plugin::storage::{NewVolume, Reconciled, StorageDriver, Usage, VolumeRoot};
+use hull_plugin::{
+    Code, ConfigMap, Context, Description, Driver, DriverError, Handle, HostHandle, OperationId, PoolName, Progress,
+    ServiceSpec, VolumeName,
+};
+
+hull_plugin::manifest!("../tests/fixtures/storage-probe.toml");
+
+fn main() -> std::process::ExitCode {
+    hull_plugin::serve_storage(|host| Probe { host })
+}
+
+#[derive(Clone)]
+struct Probe {
+    host: HostHandle,
+}
+
+impl Driver for Probe {
+    fn describe(&self) -> Description {
+        let capabilities = vec!["probe".into()];
+        Description { driver: "probe".into(), version: "0.1.0".into(), capabilities, ..Description::default() }
+    }
+}
+
+/// What an attempt came to, as text in an error: `ok` or the error's name.
+fn outcome<T>(result: std::io::Result<T>) -> Result<u64, DriverError> {
+    let text = result.map_or_else(|error| format!("{:?}", error.kind()), |_| "ok".into());
+    Err(DriverError::new(Code::Unsupported, text))
+}
+
+impl Probe {
+    async fn obey(&self, order: &str) -> Result<u64, DriverError> {
+        match order {
+            "pid" => Ok(u64::from(std::process::id())),
+            "user" => Ok(u64::from(nix::unistd::geteuid().as_raw())),
+            "die" => std::process::abort(),
+            "hang" => loop {
+                std::thread::sleep(Duration::from_secs(1000));
+            },
+            "shadow" => outcome(std::fs::read("/etc/shadow")),
+            "hostname" => outcome(std::fs::read("/etc/hostname")),
+            "network" => outcome(std::net::TcpStream::connect("127.0.0.1:22")),
+            "interfaces" => Ok(nix::ifaddrs::getifaddrs().map_or(0, |all| all.count() as u64)),
+            "proc" => outcome(std::fs::metadata("/proc/1")),
+            "write-root" => outcome(std::fs::write("/x", "x")),
+            "write-usr" => outcome(std::fs::write("/usr/x", "x")),
+            "write-state" => outcome(std::fs::write("/state/x", "x")),
+            "write-pool" => outcome(std::fs::write("/pool/x", "x")),
+            "execute" => outcome(std::process::Command::new("/usr/bin/true").status()),
+            "chroot" => outcome(nix::unistd::chroot("/state").map_err(Into::into)),
+            "unshare" => outcome(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(Into::into)),
+            "descriptors" => Ok((3..256).filter(|fd| nix::fcntl::fcntl(borrow(*fd), nix::fcntl::FcntlArg::F_GETFD).is_ok()).count() as u64),
+            "store" => {
+                self.host.store("state", std::os::fd::OwnedFd::from(std::fs::File::create("/state/kept").map_err(io)?)).await?;
+                Ok(1)
+            }
+            "fetch" => Ok(u64::from(self.host.fetch("state").await?.is_some())),
+            "service" => {
+                let arguments = vec!["1000".into()];
+                let spec = ServiceSpec { key: "sleeper".into(), service: "sleep".into(), arguments };
+                let process = self.host.start_service(spec).await?;
+                Ok(u64::from(process.as_fd().try_clone_to_owned().is_ok()))
+            }
+            "stop-service" => self.host.stop_service("sleeper").await.map(|()| 1),
+            "service-pid" => match self.host.service_state("sleeper").await? {
+                hull_plugin::ServiceState::Running { pid } => Ok(u64::from(pid.unsigned_abs())),
+                _ => Ok(0),
+            },
+            _ => Ok(0),
+        }
+    }
+}
+
+fn io(error: std::io::Error) -> DriverError {
+    DriverError::system(&error, "probe")
+}
+
+#[allow(unsafe_code)]
+fn borrow(fd: i32) -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: only asked whether it is open; never used as anything.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
+}
+
+impl StorageDriver for Probe {
+    async fn create_pool(self, _: Context, _: OperationId, _: PoolName, config: ConfigMap) -> Result<ConfigMap, DriverError> {
+        Ok(config)
+    }
+    async fn delete_pool(self, _: Context, _: OperationId, _: PoolName) -> Result<(), DriverError> {
+        Ok(())
+    }
+    async fn open_pool(self, _: Context, _: PoolName, _: ConfigMap) -> Result<(), DriverError> {
+        Ok(())
+    }
+    async fn pool_usage(self, _: Context) -> Result<Usage, DriverError> {
+        Ok(Usage::default())
+    }
+    async fn create_volume(self, _: Context, op: OperationId, _: NewVolume) -> Result<Option<Handle>, DriverError> {
+        let progress = Progress { stage: "unpack".into(), percent: Some(50), processed: None, speed: None };
+        self.host.progress(&op, progress).await;
+        Ok(Some(Handle { version: 1, data: vec![1] }))
+    }
+    async fn delete_volume(self, _: Context, _: OperationId, _: VolumeName) -> Result<(), DriverError> {
+        Ok(())
+    }
+    async fn rename_volume(self, _: Context, _: OperationId, _: VolumeName, _: VolumeName) -> Result<(), DriverError> {
+        Ok(())
+    }
+    async fn mount_volume(self, _: Context, _: OperationId, volume: VolumeName) -> Result<VolumeRoot, DriverError> {
+        match volume.parts().1 {
+            "climb" => Ok(VolumeRoot::InPool("../".into())),
+            "link" => {
+                _ = std::os::unix::fs::symlink("/", "/pool/link");
+                Ok(VolumeRoot::InPool("link".into()))
+            }
+            name => {
+                std::fs::create_dir_all(format!("/pool/{name}")).map_err(io)?;
+                Ok(VolumeRoot::InPool(name.into()))
+            }
+        }
+    }
+    async fn unmount_volume(self, _: Context, _: OperationId, _: VolumeName) -> Result<(), DriverError> {
+        Ok(())
+    }
+    async fn volume_usage(self, _: Context, volume: VolumeName) -> Result<Usage, DriverError> {
+        let bytes_used = self.obey(volume.parts().1).await?;
+        Ok(Usage { bytes_used, ..Usage::default() })
+    }
+    async fn resize_volume(self, _: Context, _: OperationId, _: VolumeName, bytes: Option<u64>) -> Result<Option<u64>, DriverError> {
+        Ok(bytes)
+    }
+    async fn reconcile(self, _: Context, _: Vec<VolumeName>, _: bool) -> Result<Reconciled, DriverError> {
+        Ok(Reconciled::default())
+    }
+    async fn collect(self, _: Context, _: OperationId, _: Vec<String>) -> Result<(), DriverError> {
+        Ok(())
+    }
+}

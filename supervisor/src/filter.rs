@@ -1,0 +1,157 @@
+//! The `filter` parameter of collections: `status eq Running and config.user.team eq "web"`.
+//!
+//! Works on the rendered JSON, so that every field a client sees can be asked for. Clauses are taken from left to right
+//! without precedence, as LXD does.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::ApiError;
+
+/// A parsed filter.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Filter(Vec<Clause>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Clause {
+    /// How this clause joins the ones before it.
+    join: Join,
+    negated: bool,
+    field: String,
+    equal: bool,
+    value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Join {
+    And,
+    Or,
+}
+
+impl Filter {
+    /// `None` for an absent or empty parameter.
+    pub(crate) fn parse(text: Option<&str>) -> Result<Option<Self>, ApiError> {
+        let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let words = words(text)?;
+        let mut rest = words.as_slice();
+        let mut clauses = vec![clause(Join::And, &mut rest)?];
+        while let Some((word, after)) = rest.split_first() {
+            let join = match word.to_ascii_lowercase().as_str() {
+                "and" => Join::And,
+                "or" => Join::Or,
+                _ => return Err(invalid("clause has no logical operator")),
+            };
+            rest = after;
+            clauses.push(clause(join, &mut rest)?);
+        }
+        Ok(Some(Self(clauses)))
+    }
+
+    pub(crate) fn matches(&self, object: &impl Serialize) -> bool {
+        let object = serde_json::to_value(object).unwrap_or_default();
+        self.0.iter().fold(true, |before, clause| match clause.join {
+            Join::And => before && clause.holds(&object),
+            Join::Or => before || clause.holds(&object),
+        })
+    }
+}
+
+impl Clause {
+    fn holds(&self, object: &Value) -> bool {
+        let found = field(object, &self.field);
+        let equal = found.is_some_and(|found| text(found).eq_ignore_ascii_case(&self.value));
+        (equal == self.equal) != self.negated
+    }
+}
+
+fn clause(join: Join, rest: &mut &[String]) -> Result<Clause, ApiError> {
+    let mut next = || {
+        let (first, after) = rest.split_first()?;
+        *rest = after;
+        Some(first.clone())
+    };
+    let mut field = next().ok_or_else(|| invalid("incomplete clause"))?;
+    let negated = field.eq_ignore_ascii_case("not");
+    if negated {
+        field = next().ok_or_else(|| invalid("incomplete not clause"))?;
+    }
+    let operator = next().ok_or_else(|| invalid("clause has no operator"))?;
+    let equal = match operator.to_ascii_lowercase().as_str() {
+        "eq" => true,
+        "ne" => false,
+        _ => return Err(invalid("unsupported operation")),
+    };
+    let value = next().ok_or_else(|| invalid("clause has no value"))?;
+    Ok(Clause { join, negated, field, equal, value })
+}
+
+/// Words between spaces; quotes keep spaces in a word.
+fn words(text: &str) -> Result<Vec<String>, ApiError> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let end = quoted.find('"').ok_or_else(|| invalid("unterminated quoted value"))?;
+                words.push(quoted[..end].to_owned());
+                end + 2
+            }
+            None => {
+                let end = rest.find(' ').unwrap_or(rest.len());
+                words.push(rest[..end].to_owned());
+                end
+            }
+        };
+        rest = rest[end..].trim_start();
+    }
+    Ok(words)
+}
+
+/// A field by its dotted path; a map's key may have dots itself.
+fn field<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    if let Some(found) = object.get(path) {
+        return Some(found);
+    }
+    path.match_indices('.').find_map(|(dot, _)| field(object.get(&path[..dot])?, &path[dot + 1..]))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn invalid(why: &str) -> ApiError {
+    ApiError::bad_request(format!("Invalid filter: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn matches(filter: &str) -> bool {
+        let object = json!({"name": "c1", "public": true, "size": 7, "config": {"user.team": "web shop"}, "state": {"cpu": 1}});
+        Filter::parse(Some(filter)).unwrap().unwrap().matches(&object)
+    }
+
+    #[test]
+    fn clauses_join_from_left_to_right() {
+        assert!(matches("name eq c1"));
+        assert!(matches("public eq true and size eq 7"));
+        assert!(matches("not name eq c2 and config.user.team eq \"web shop\""));
+        assert!(matches("name eq c2 or state.cpu eq 1"));
+        assert!(!matches("name ne c1"));
+        assert!(!matches("missing eq x"));
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        assert_eq!(Filter::parse(Some("")).unwrap(), None);
+        for (bad, why) in [("bad", "no operator"), ("a eq", "no value"), ("a is b", "unsupported"), ("a eq b c", "logical"), ("a eq \"b", "unterminated")] {
+            let error = Filter::parse(Some(bad)).unwrap_err();
+            assert!(error.message.contains(why), "{bad}: {error}");
+        }
+    }
+}

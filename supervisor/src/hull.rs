@@ -1,0 +1,61 @@
+//! What handlers and plans work with: one shared handle to every noun.
+//!
+//! A function takes this only if it spans nouns; what needs one noun takes that noun.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::cgroups::Cgroups;
+use crate::events::Bus;
+use crate::images::Images;
+use crate::instances::Instances;
+use crate::keeper::KeeperClient;
+use crate::networks::Networks;
+use crate::operations::Registry;
+use crate::plugins::Plugins;
+use crate::profiles::Profiles;
+use crate::server::Server;
+use crate::state::{Database, Journal};
+use crate::storage::Storage;
+
+/// The supervisor, shared by everything that runs in it.
+#[derive(Clone)]
+pub struct Hull(Arc<Parts>);
+
+/// See [`Hull`].
+pub struct Parts {
+    /// `HULL_DIR`
+    pub(crate) directory: PathBuf,
+    pub(crate) database: Arc<Database>,
+    pub(crate) journal: Journal,
+    pub(crate) events: Bus,
+    pub(crate) operations: Registry,
+    /// Everything that runs beside requests; awaited when the daemon ends.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) plugins: Plugins,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) keeper: KeeperClient,
+    pub(crate) server: Server,
+    pub(crate) profiles: Profiles,
+    pub(crate) storage: Storage,
+    pub(crate) networks: Networks,
+    pub(crate) images: Images,
+    pub(crate) instances: Instances,
+}
+
+impl Hull {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Hull {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,65 @@
+//! Deleting an image: its volumes in all pools, its files, its record and aliases. Instances made from it do not need it.
+
+use hull_plugin::{Code, Fingerprint, OperationId, PoolName};
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Image, volume_of};
+use super::store;
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plans::{self, AfterCrash, Plan};
+
+pub(super) async fn delete(hull: &Hull, fingerprint: &Fingerprint) -> Result<(), ApiError> {
+    let _flight = hull.images.flights.board(format!("image/{fingerprint}")).await;
+    let image = hull.images.find(fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;
+    let pools = hull.storage.pools().into_iter().map(|pool| pool.name.clone());
+    let pools = pools.filter(|pool| hull.storage.volume(pool, &image.volume()).is_some()).collect();
+    plans::execute(DeleteImage { image: (*image).clone(), pools }, hull, &OperationId::random()).await
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct DeleteImage {
+    image: Image,
+    /// Those that have a volume of it.
+    pools: Vec<PoolName>,
+}
+
+impl Plan for DeleteImage {
+    const KIND: &'static str = "delete-image";
+    const STEPS: &'static [&'static str] = &["volumes", "files"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if step == "files" {
+            return Ok(hull.images.directory.remove(&self.image.fingerprint)?);
+        }
+        for name in &self.pools {
+            let Some(pool) = hull.storage.find(name.as_str()) else { continue };
+            match hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.image.volume()).await {
+                Err(error) if error.code == Code::NotFound => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn undo(&mut self, _: &str, _: &Hull, _: &OperationId) -> Result<(), ApiError> {
+        Ok(()) // finished after a crash, never undone
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        let volume = volume_of(&self.image.fingerprint);
+        self.pools.iter().try_for_each(|pool| crate::storage::delete_volume(tx, pool, &volume))?;
+        store::delete(tx, &self.image.fingerprint)
+    }
+
+    fn published(self, hull: &Hull) {
+        for pool in &self.pools {
+            hull.storage.volume_removed(pool, &self.image.volume());
+        }
+        hull.images.withdraw(&self.image.fingerprint);
+        hull.events.lifecycle("image-deleted", &self.image.url());
+    }
+}

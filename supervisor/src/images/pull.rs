@@ -1,0 +1,87 @@
+//! Fetching an image from where a protocol's driver finds it. What was fetched before is taken from here.
+
+use std::sync::Arc;
+
+use hull_plugin::image::{ImageQuery, SourceImage};
+use hull_plugin::{Code, OperationId};
+
+use super::import::{self, Existing, Wishes};
+use super::model::{Image, Source};
+use super::progress::reported;
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::operations::Handle;
+use crate::plugins::ImageHandle;
+
+/// Which image of which remote.
+#[derive(Clone, Debug)]
+pub(super) struct Remote {
+    pub(super) protocol: String,
+    pub(super) query: ImageQuery,
+}
+
+impl Remote {
+    /// An alias or fingerprint of a remote, for the machine's architecture.
+    pub(super) fn new(protocol: &str, server: &str, alias: &str, kind: &str) -> Self {
+        let query = ImageQuery {
+            server: server.to_owned(),
+            alias: alias.to_owned(),
+            architecture: crate::server::architecture(),
+            instance_type: if kind.is_empty() { "container" } else { kind }.to_owned(),
+        };
+        Self { protocol: protocol.to_owned(), query }
+    }
+
+    pub(super) async fn driver(&self, hull: &Hull) -> Result<ImageHandle, ApiError> {
+        hull.plugins.image_by_protocol(&self.protocol).await.map_err(|error| match error.code {
+            Code::Unsupported => ApiError::bad_request(format!("Unsupported protocol: {}", self.protocol)),
+            _ => error.into(),
+        })
+    }
+
+    pub(super) fn source(&self, found: &SourceImage) -> Source {
+        Source {
+            protocol: self.protocol.clone(),
+            server: self.query.server.clone(),
+            alias: self.query.alias.clone(),
+            id: found.id.clone(),
+        }
+    }
+}
+
+/// The image of a remote, fetched unless it is here.
+pub(super) async fn pull(hull: &Hull, remote: &Remote, wishes: Wishes, operation: Option<&Handle>) -> Result<Arc<Image>, ApiError> {
+    let ImageQuery { server, alias, architecture, instance_type } = &remote.query;
+    let key = format!("pull/{}/{server}/{alias}/{architecture}/{instance_type}", remote.protocol);
+    let _flight = hull.images.flights.board(key).await;
+    let driver = remote.driver(hull).await?;
+    let found = driver.resolve(&remote.query).await?;
+    let source = remote.source(&found);
+    if let Some(image) = hull.images.by_source(&source, &found.architecture, &found.instance_type) {
+        return Ok(image);
+    }
+    if let Some(image) = found.fingerprint.as_ref().and_then(|fingerprint| hull.images.find(fingerprint)) {
+        return Ok(image);
+    }
+    let sinks = hull.images.directory.sinks()?;
+    let lent = sinks.lent().map_err(|error| ApiError::internal(format!("cannot copy a descriptor: {error}")))?;
+    let fetching = OperationId::random();
+    let fetched = driver.fetch(&fetching, &remote.query, &found, &lent);
+    reported(hull, &fetching, "download_progress", operation, fetched).await?;
+    let mut properties = found.properties.clone();
+    properties.extend(wishes.properties);
+    let wishes = Wishes { properties, source: Some(source), ..wishes };
+    let image = import::import(hull, sinks, wishes, Existing::Take, operation).await?;
+    check_fingerprint(&found, &image)?;
+    Ok(image)
+}
+
+/// A source that publishes a fingerprint must deliver that content.
+fn check_fingerprint(found: &SourceImage, image: &Image) -> Result<(), ApiError> {
+    match &found.fingerprint {
+        Some(expected) if *expected != image.fingerprint => {
+            Err(ApiError::bad_request(format!("Image fingerprint doesn't match. Got {} expected {expected}", image.fingerprint)))
+        }
+        _ => Ok(()),
+    }
+}

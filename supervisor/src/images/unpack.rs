@@ -1,0 +1,108 @@
+//! An image as a volume of a pool: unpacked once, copied by every instance made from it.
+
+use chrono::Utc;
+use hull_plugin::storage::{ContentKind, NewVolume, VolumeSource};
+use hull_plugin::{Code, ConfigMap, Fingerprint, OperationId, PoolName, VolumeName};
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::model::volume_of;
+use super::progress::reported;
+use super::registry::Images;
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::operations::Handle;
+use crate::plans::{self, AfterCrash, Plan};
+use crate::storage::{VolumeRow, insert_volume};
+
+impl Images {
+    /// The volume of the image in the pool, made by whoever needs it first. `operation` is the caller's, for progress.
+    pub(crate) async fn ensure_unpacked(
+        &self,
+        hull: &Hull,
+        pool: &PoolName,
+        fingerprint: &Fingerprint,
+        operation: &OperationId,
+    ) -> Result<VolumeName, ApiError> {
+        let volume = volume_of(fingerprint);
+        if hull.storage.volume(pool, &volume).is_some() {
+            return Ok(volume);
+        }
+        let _flight = self.flights.board(format!("image/{fingerprint}")).await;
+        if hull.storage.volume(pool, &volume).is_some() {
+            return Ok(volume);
+        }
+        if self.find(fingerprint).is_none() {
+            return Err(ApiError::not_found("Image not found"));
+        }
+        let plan = UnpackImage {
+            pool: pool.clone(),
+            fingerprint: fingerprint.clone(),
+            created_at: Utc::now().timestamp(),
+            watched: hull.operations.handle(operation),
+        };
+        plans::execute(plan, hull, &OperationId::random()).await?;
+        Ok(volume)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct UnpackImage {
+    pool: PoolName,
+    fingerprint: Fingerprint,
+    created_at: i64,
+    /// Whose client sees the progress.
+    #[serde(skip)]
+    watched: Option<Handle>,
+}
+
+impl UnpackImage {
+    fn row(&self) -> VolumeRow {
+        VolumeRow {
+            pool: self.pool.clone(),
+            name: volume_of(&self.fingerprint),
+            content: "filesystem".to_owned(),
+            description: String::new(),
+            config: ConfigMap::new(),
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl Plan for UnpackImage {
+    const KIND: &'static str = "unpack-image";
+    const STEPS: &'static [&'static str] = &["volume"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let image = hull.images.find(&self.fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;
+        let pool = hull.storage.pool(&self.pool)?;
+        let volume = NewVolume {
+            name: volume_of(&self.fingerprint),
+            content: ContentKind::FileSystem,
+            config: ConfigMap::new(),
+            source: VolumeSource::Image(hull.images.files(&image)?),
+        };
+        let driver = hull.storage.handle(hull, &pool).await?;
+        let key = "create_instance_from_image_unpack_progress";
+        reported(hull, operation, key, self.watched.as_ref(), driver.create_volume(operation, &volume)).await?;
+        Ok(())
+    }
+
+    async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let pool = hull.storage.pool(&self.pool)?;
+        match hull.storage.handle(hull, &pool).await?.delete_volume(operation, &volume_of(&self.fingerprint)).await {
+            Err(error) if error.code == Code::NotFound => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        insert_volume(tx, &self.row())
+    }
+
+    fn published(self, hull: &Hull) {
+        hull.storage.volume_added(self.row());
+    }
+}

@@ -1,0 +1,70 @@
+//! Deleting an instance that does not run. What is deleted cannot come back: after a crash the plan is finished.
+
+use std::sync::Arc;
+
+use hull_plugin::OperationId;
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::model::Record;
+use super::registry::Entry;
+use super::{store, validate};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plans::{self, AfterCrash, Plan};
+
+/// The caller holds the instance's [`super::registry::Busy`], or is what follows its end.
+pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
+    check(entry)?;
+    plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
+}
+
+/// What forbids it.
+pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
+    if entry.live().running().is_some() {
+        return Err(ApiError::bad_request("Instance is running"));
+    }
+    let protected = entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
+    if protected == Some(true) {
+        return Err(ApiError::bad_request("Instance is protected from being deleted"));
+    }
+    Ok(())
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Delete {
+    pub(super) record: Record,
+}
+
+impl Plan for Delete {
+    const KIND: &'static str = "delete-instance";
+    const STEPS: &'static [&'static str] = &["volume"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let Some(pool) = &self.record.pool else { return Ok(()) };
+        let pool = hull.storage.pool(pool)?;
+        Ok(hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await?)
+    }
+
+    /// Never called: a cut deletion is finished.
+    async fn undo(&mut self, _: &str, _: &Hull, _: &OperationId) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        if let Some(pool) = &self.record.pool {
+            crate::storage::delete_volume(tx, pool, &self.record.name.volume())?;
+        }
+        store::delete(tx, self.record.name.as_str())
+    }
+
+    fn published(self, hull: &Hull) {
+        if let Some(pool) = &self.record.pool {
+            hull.storage.volume_removed(pool, &self.record.name.volume());
+        }
+        hull.instances.remove(&self.record.name);
+        hull.events.lifecycle("instance-deleted", &self.record.name.url());
+    }
+}

@@ -1,0 +1,258 @@
+//! All instances in memory: what is stored of each, what runs of it, and which verb is at work on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use hull_plugin::network::Attachment;
+use hull_plugin::{ConfigMap, Handle, InstanceId, ProcessFd, StoredHandle};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::model::{Devices, InstanceName, Record};
+use super::{configure, store};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use super::identity::ProcessIdentity;
+use crate::state::{Database, StateError};
+
+/// Every instance.
+pub(crate) struct Instances {
+    all: RwLock<BTreeMap<InstanceName, Arc<Entry>>>,
+    /// Names of instances that are being made.
+    reserved: Arc<Mutex<BTreeSet<InstanceName>>>,
+}
+
+/// A name that nobody else can take, until this is dropped.
+pub(crate) struct Reservation {
+    name: InstanceName,
+    reserved: Arc<Mutex<BTreeSet<InstanceName>>>,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        locked(&self.reserved).remove(&self.name);
+    }
+}
+
+/// One instance.
+pub(crate) struct Entry {
+    record: RwLock<Arc<Record>>,
+    live: watch::Sender<Live>,
+    busy: Mutex<Option<&'static str>>,
+    /// What the running instance was given: the expanded configuration and devices.
+    applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// Two settlers would undo each other's work.
+    pub(super) settling: tokio::sync::Mutex<()>,
+}
+
+/// What is known of a running instance.
+#[derive(Clone, Debug)]
+pub(crate) enum Live {
+    Stopped,
+    Running(Arc<Running>),
+    Frozen(Arc<Running>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) pid: i32,
+    pub(crate) process: ProcessFd,
+    pub(crate) row: RunningRow,
+}
+
+/// What is stored of a running instance, so that a later hulld finds it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RunningRow {
+    pub(crate) instance: String,
+    pub(crate) handle: Handle,
+    pub(crate) process: ProcessIdentity,
+    pub(crate) nics: BTreeMap<String, Attachment>,
+}
+
+impl Live {
+    pub(crate) fn running(&self) -> Option<&Arc<Running>> {
+        match self {
+            Self::Stopped => None,
+            Self::Running(running) | Self::Frozen(running) => Some(running),
+        }
+    }
+
+    pub(crate) fn status(&self) -> hull_api::StatusCode {
+        match self {
+            Self::Stopped => hull_api::StatusCode::STOPPED,
+            Self::Running(_) => hull_api::StatusCode::RUNNING,
+            Self::Frozen(_) => hull_api::StatusCode::FROZEN,
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(record: Record) -> Arc<Self> {
+        Arc::new(Self {
+            record: RwLock::new(Arc::new(record)),
+            live: watch::Sender::new(Live::Stopped),
+            busy: Mutex::new(None),
+            applied: Mutex::new(None),
+            settling: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    pub(crate) fn record(&self) -> Arc<Record> {
+        self.record.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After the database holds `record`.
+    pub(super) fn set_record(&self, record: Record) {
+        *self.record.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(record);
+    }
+
+    pub(crate) fn live(&self) -> Live {
+        self.live.borrow().clone()
+    }
+
+    pub(super) fn set_live(&self, live: Live) {
+        self.live.send_replace(live);
+    }
+
+    pub(super) fn applied(&self) -> Option<(ConfigMap, Devices)> {
+        locked(&self.applied).clone()
+    }
+
+    pub(super) fn set_applied(&self, applied: Option<(ConfigMap, Devices)>) {
+        *locked(&self.applied) = applied;
+    }
+
+    pub(super) fn watch_live(&self) -> watch::Receiver<Live> {
+        self.live.subscribe()
+    }
+
+    /// The running instance.
+    pub(crate) fn running(&self) -> Result<Arc<Running>, ApiError> {
+        self.live().running().cloned().ok_or_else(|| ApiError::bad_request("Instance is not running"))
+    }
+
+    /// Claims the instance for a verb, until the guard is dropped.
+    pub(super) fn claim(self: &Arc<Self>, verb: &'static str) -> Result<Busy, ApiError> {
+        let mut busy = locked(&self.busy);
+        if let Some(other) = *busy {
+            return Err(ApiError::bad_request(format!("Instance is busy running a \"{other}\" operation")));
+        }
+        *busy = Some(verb);
+        Ok(Busy(self.clone()))
+    }
+}
+
+/// The right to change an instance. One verb at a time has it.
+pub(crate) struct Busy(Arc<Entry>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        *locked(&self.0.busy) = None;
+    }
+}
+
+impl Instances {
+    /// All that the database knows; what runs of it is found out by [`super::adopt_all`].
+    pub(crate) fn load(database: &Database) -> Result<Self, StateError> {
+        let records = store::all(database)?;
+        let all = records.into_iter().map(|record| (record.name.clone(), Entry::new(record))).collect();
+        Ok(Self { all: RwLock::new(all), reserved: Arc::default() })
+    }
+
+    pub(crate) fn get(&self, name: &InstanceName) -> Result<Arc<Entry>, ApiError> {
+        self.find(name.as_str()).ok_or_else(|| ApiError::not_found("Instance not found"))
+    }
+
+    /// By what a URL says; an impossible name is not found rather than invalid.
+    pub(crate) fn by_text(&self, name: &str) -> Result<Arc<Entry>, ApiError> {
+        self.find(name).ok_or_else(|| ApiError::not_found("Instance not found"))
+    }
+
+    pub(crate) fn by_id(&self, id: &InstanceId) -> Option<Arc<Entry>> {
+        self.find(id.as_str())
+    }
+
+    /// Every instance, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// The stored records, for `used_by` lists.
+    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+        self.read().values().map(|entry| entry.record()).collect()
+    }
+
+    /// The handles of the running instances of one driver.
+    pub(crate) fn handles(&self, driver: &str) -> Vec<StoredHandle> {
+        let of_driver = self.all().into_iter().filter(|entry| entry.record().driver == driver);
+        let running = of_driver.filter_map(|entry| entry.live().running().cloned());
+        running.map(|running| StoredHandle { object: running.row.instance.clone(), handle: running.row.handle.clone() }).collect()
+    }
+
+    /// The handles of the running instances' NICs, as `INSTANCE/DEVICE`.
+    pub(crate) fn nic_handles(&self) -> Vec<StoredHandle> {
+        let running = self.all().into_iter().filter_map(|entry| entry.live().running().cloned());
+        let nics = running.flat_map(|running| {
+            let handle = |(device, nic): (&String, &Attachment)| StoredHandle {
+                object: format!("{}/{device}", running.row.instance),
+                handle: nic.handle.clone(),
+            };
+            running.row.nics.iter().map(handle).collect::<Vec<_>>()
+        });
+        nics.collect()
+    }
+
+    /// Claims a name for an instance to be.
+    pub(super) fn reserve(&self, name: &InstanceName) -> Result<Reservation, ApiError> {
+        let mut reserved = locked(&self.reserved);
+        if self.read().contains_key(name) || !reserved.insert(name.clone()) {
+            return Err(ApiError::conflict(format!(
+                "Failed creating instance record: Add instance info to the database: \
+                 This \"instances\" entry already exists (hint: an instance \"{name}\" exists or is being created)"
+            )));
+        }
+        Ok(Reservation { name: name.clone(), reserved: self.reserved.clone() })
+    }
+
+    /// A profile has changed: the instances that use it are brought to what it says now. Errors name the instances.
+    pub(crate) async fn profile_changed(&self, hull: &Hull, profile: &str) -> Result<(), ApiError> {
+        let mut failures = Vec::new();
+        for entry in self.all() {
+            if !entry.record().profiles.iter().any(|name| name == profile) {
+                continue;
+            }
+            if let Err(error) = configure::profile_changed(hull, &entry).await {
+                failures.push(format!("{}: {error}", entry.record().name));
+            }
+        }
+        if failures.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::internal(format!("The profile is changed, but these instances could not follow: {}", failures.join("; "))))
+    }
+
+    pub(super) fn insert(&self, record: Record) {
+        self.write().insert(record.name.clone(), Entry::new(record));
+    }
+
+    pub(super) fn remove(&self, name: &InstanceName) {
+        self.write().remove(name);
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Entry>> {
+        let name = name.parse().ok()?;
+        self.read().get::<InstanceName>(&name).cloned()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<InstanceName, Arc<Entry>>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<InstanceName, Arc<Entry>>> {
+        self.all.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

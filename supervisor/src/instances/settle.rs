@@ -1,0 +1,136 @@
+//! What follows the end of an instance, whoever caused it: everything it held is given back, and it is Stopped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hull_plugin::network::Attachment;
+use hull_plugin::{DeviceName, OperationId};
+
+use super::model::{Devices, Record};
+use super::registry::{Entry, Live, Running};
+use super::{cgroup, delete, expand, start, store};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::sys::process_ended;
+
+/// The wait status of an init whose guest asked for a reboot: the kernel ends it with SIGHUP (`man 2 reboot`).
+const REBOOTED: i32 = nix::libc::SIGHUP;
+
+/// Waits for the end of the instance's first process, then settles.
+pub(super) fn watch(hull: &Hull, entry: &Arc<Entry>, running: Arc<Running>) {
+    let (hull_for_task, entry) = (hull.clone(), entry.clone());
+    hull.tasks.spawn(async move {
+        if let Err(error) = process_ended(&running.process).await {
+            tracing::error!(instance = %entry.record().name, %error, "cannot watch the instance's process");
+            return;
+        }
+        settle(&hull_for_task, &entry, &running).await;
+    });
+}
+
+/// Gives back what an ended instance held. Does nothing for one that was settled, or started again, meanwhile.
+pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>) {
+    let _one_at_a_time = entry.settling.lock().await;
+    if !entry.live().running().is_some_and(|now| Arc::ptr_eq(now, ended)) {
+        return;
+    }
+    let record = entry.record();
+    let status = exit_status(hull, ended).await;
+    tracing::info!(instance = %record.name, ?status, "the instance has ended");
+    let operation = OperationId::random();
+    let (_, devices) = expand::expand(hull, &record);
+    release(hull, &record, &devices, &ended.row.nics, &operation).await;
+    note_stopped(hull, entry, &record).await;
+    entry.set_applied(None);
+    entry.set_live(Live::Stopped);
+    after(hull, entry, status == Some(REBOOTED)).await;
+}
+
+async fn exit_status(hull: &Hull, ended: &Running) -> Option<i32> {
+    let process = ended.process.try_clone().ok()?.into_owned();
+    hull.keeper.wait(&process).await.ok().flatten()
+}
+
+/// Every part is given back whatever becomes of the others; what cannot be is logged and collected later.
+pub(super) async fn release(
+    hull: &Hull,
+    record: &Record,
+    devices: &Devices,
+    nics: &BTreeMap<String, Attachment>,
+    operation: &OperationId,
+) {
+    let told = |part: &str, result: Result<(), ApiError>| {
+        if let Err(error) = result {
+            tracing::warn!(instance = %record.name, part, %error, "cannot give back what an ended instance held");
+        }
+    };
+    let cleaned = match hull.plugins.instance(&record.driver) {
+        Ok(driver) => driver.cleanup(operation, &record.name.id()).await.map_err(ApiError::from),
+        Err(error) => Err(error.into()),
+    };
+    told("driver", cleaned);
+    told("nics", detach_nics(hull, record, devices, nics, operation).await);
+    told("root", release_root(hull, record, operation).await);
+}
+
+pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &OperationId) -> Result<(), ApiError> {
+    let removed = cgroup::remove(hull, record).await;
+    if let Some(pool) = &record.pool {
+        let pool = hull.storage.pool(pool)?;
+        hull.storage.handle(hull, &pool).await?.unmount_volume(operation, &record.name.volume()).await?;
+    }
+    removed
+}
+
+pub(super) async fn detach_nics(
+    hull: &Hull,
+    record: &Record,
+    devices: &Devices,
+    nics: &BTreeMap<String, Attachment>,
+    operation: &OperationId,
+) -> Result<(), ApiError> {
+    let mut first = Ok(());
+    for (name, nic) in expand::of_kind(devices, "nic") {
+        let detached = async {
+            let driver = hull.networks.handle_for_nic(hull, nic).await?;
+            let handle = nics.get(name).map(|attachment| attachment.handle.clone());
+            Ok::<_, ApiError>(driver.detach_nic(operation, &record.name.id(), &DeviceName::new(name)?, handle.as_ref()).await?)
+        };
+        first = first.and(detached.await);
+    }
+    first
+}
+
+pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Record) {
+    let mut record = record.clone();
+    record.config.insert("volatile.last_state.power".into(), "STOPPED".into());
+    record.config.retain(|key, _| !(key.starts_with("volatile.") && key.ends_with(".host_name")));
+    let stored = record.clone();
+    let written = hull.database.write(move |tx| {
+        store::set_stopped(tx, stored.name.as_str())?;
+        store::update(tx, &stored)
+    });
+    match written.await {
+        Ok(()) => entry.set_record(record),
+        Err(error) => tracing::error!(instance = %record.name, %error, "cannot note that the instance has stopped"),
+    }
+}
+
+/// A reboot starts it again; an ephemeral instance is gone with its end.
+async fn after(hull: &Hull, entry: &Arc<Entry>, reboot: bool) {
+    let record = entry.record();
+    if reboot {
+        let started = start::start(hull, entry, &OperationId::random()).await;
+        match started {
+            Ok(()) => hull.events.lifecycle("instance-restarted", &record.name.url()),
+            Err(error) => tracing::error!(instance = %record.name, %error, "cannot start the instance again after its reboot"),
+        }
+        return;
+    }
+    hull.events.lifecycle("instance-stopped", &record.name.url());
+    if record.ephemeral
+        && let Err(error) = delete::delete(hull, entry, &OperationId::random()).await
+    {
+        tracing::error!(instance = %record.name, %error, "cannot delete the ephemeral instance after its end");
+    }
+}

@@ -1,0 +1,186 @@
+//! Starting an instance: the one plan that spans all kinds of plugin.
+//!
+//! ```text
+//! Stopped ─ prepare ─ connect ─ init ─▶ Running
+//!    ▲─────── undo, last step first ──│ any failure, or a crash of hulld
+//! ```
+//! `prepare`: cgroup, namespaces, and the root volume at the same time. `connect`: NICs into the network namespace, disks
+//! as detached mounts. `init`: the first process. Descriptors found by one step are handed to the next and are not part of
+//! what the journal keeps: undoing needs none of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::Utc;
+use hull_plugin::instance::{IdMap, InstanceSpec, Preparation, Prepared, Started};
+use hull_plugin::network::Attachment;
+use hull_plugin::{ConfigMap, MountFd, OperationId};
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Devices, InstanceName, Record};
+use super::registry::{Entry, Live, Running, RunningRow};
+use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plans::{self, AfterCrash, Plan};
+use super::identity::ProcessIdentity;
+
+/// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
+pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
+    if entry.live().running().is_some() {
+        return Err(ApiError::bad_request("The instance is already running"));
+    }
+    let mut record = (*entry.record()).clone();
+    let (config, devices) = expand::expand(hull, &record);
+    validate::expanded(&devices)?;
+    create::fill_hwaddrs(&mut record.config, &devices);
+    let map = idmap::default_map();
+    record.config.insert("volatile.idmap.current".into(), idmap::volatile(&map));
+    record.config.insert("volatile.last_state.power".into(), "RUNNING".into());
+    record.config.remove("volatile.apply_template");
+    record.last_used_at = Utc::now().timestamp();
+    let plan = Start { record, config, devices, map, found: Arc::default() };
+    plans::execute(plan, hull, operation).await
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) record: Record,
+    /// Expanded.
+    config: ConfigMap,
+    devices: Devices,
+    map: IdMap,
+    #[serde(skip)]
+    found: Arc<std::sync::Mutex<Found>>,
+}
+
+/// What the steps hand on.
+#[derive(Default)]
+struct Found {
+    prepared: Option<Prepared>,
+    root: Option<MountFd>,
+    nics: BTreeMap<String, Attachment>,
+    started: Option<Started>,
+}
+
+impl Start {
+    fn name(&self) -> &InstanceName {
+        &self.record.name
+    }
+
+    async fn prepare(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let instance = self.name().id();
+        let cgroup = cgroup::make(hull, &self.record, &self.config, &self.map)?;
+        let preparation = Preparation { instance, idmap: self.map.clone(), cgroup };
+        let driver = hull.plugins.instance(&self.record.driver)?;
+        let (prepared, root) =
+            tokio::join!(driver.prepare(operation, &preparation), devices::mount_root(hull, &self.record, operation));
+        let (prepared, root) = (prepared?, root?);
+        if let Some(user_namespace) = &prepared.user_namespace {
+            devices::idmap(&root, user_namespace)?;
+        }
+        self.found(|found| {
+            found.prepared = Some(prepared);
+            found.root = Some(root);
+        });
+        Ok(())
+    }
+
+    async fn connect(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let network_namespace = self.found(|found| {
+            let prepared = found.prepared.as_ref().ok_or_else(|| ApiError::internal("the plan has lost what it prepared"))?;
+            let copy = prepared.network_namespace.try_clone();
+            copy.map_err(|error| ApiError::internal(format!("cannot duplicate a descriptor: {error}")))
+        })?;
+        let nics = devices::attach_nics(hull, &self.record, &self.devices, &network_namespace, operation).await?;
+        self.found(|found| found.nics = nics);
+        let driver = hull.plugins.instance(&self.record.driver)?;
+        for (name, disk) in expand::of_kind(&self.devices, "disk") {
+            let Some((spec, mount)) = devices::disk_mount(name, disk)? else { continue };
+            driver.attach_mount(operation, &self.name().id(), &spec, &mount).await?;
+        }
+        Ok(())
+    }
+
+    async fn init(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let root = self.found(|found| found.root.take());
+        let root = root.ok_or_else(|| ApiError::internal("the plan has lost the root mount"))?;
+        let spec = InstanceSpec {
+            instance: self.name().id(),
+            hostname: self.name().to_string(),
+            architecture: self.record.architecture.clone(),
+            config: self.config.clone(),
+            init: Vec::new(),
+        };
+        let driver = hull.plugins.instance(&self.record.driver)?;
+        let started = driver.start(operation, &spec, &root).await;
+        let started = started.map_err(|error| ApiError::from(error).context("Failed to run the instance"))?;
+        for (device, nic) in self.found(|found| found.nics.clone()) {
+            self.record.config.insert(format!("volatile.{device}.host_name"), nic.host_name);
+        }
+        self.found(|found| found.started = Some(started));
+        Ok(())
+    }
+
+    fn found<T>(&self, with: impl FnOnce(&mut Found) -> T) -> T {
+        with(&mut self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn running_row(&self) -> Option<RunningRow> {
+        self.found(|found| {
+            let started = found.started.as_ref()?;
+            Some(RunningRow {
+                instance: self.record.name.to_string(),
+                handle: started.handle.clone(),
+                process: ProcessIdentity::of(started.pid),
+                nics: found.nics.clone(),
+            })
+        })
+    }
+}
+
+impl Plan for Start {
+    const KIND: &'static str = "start-instance";
+    const STEPS: &'static [&'static str] = &["prepare", "connect", "init"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        match step {
+            "prepare" => self.prepare(hull, operation).await,
+            "connect" => self.connect(hull, operation).await,
+            _ => self.init(hull, operation).await,
+        }
+    }
+
+    async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        let driver = hull.plugins.instance(&self.record.driver)?;
+        let instance = self.name().id();
+        match step {
+            "prepare" => settle::release_root(hull, &self.record, operation).await,
+            "connect" => settle::detach_nics(hull, &self.record, &self.devices, &BTreeMap::new(), operation).await,
+            _ => {
+                driver.kill(operation, &instance).await?;
+                Ok(driver.cleanup(operation, &instance).await?)
+            }
+        }
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        store::update(tx, &self.record)?;
+        self.running_row().map_or(Ok(()), |row| store::set_running(tx, &row))
+    }
+
+    fn published(self, hull: &Hull) {
+        let (Some(row), Some(started)) = (self.running_row(), self.found(|found| found.started.take())) else { return };
+        let Ok(entry) = hull.instances.get(&self.record.name) else { return };
+        let url = self.record.name.url();
+        entry.set_applied(Some((self.config, self.devices)));
+        entry.set_record(self.record);
+        let running = Arc::new(Running { pid: started.pid, process: started.process, row });
+        entry.set_live(Live::Running(running.clone()));
+        settle::watch(hull, &entry, running);
+        hull.events.lifecycle("instance-started", &url);
+    }
+}

@@ -1,0 +1,164 @@
+//! Rendering instances: the record, the expansion, and what a running one is doing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::DateTime;
+use hull_api::{
+    Instance, InstanceFull, InstanceState, InstanceStateCpu, InstanceStateMemory, InstanceStateNetwork,
+    InstanceStateNetworkAddress, InstanceStateNetworkCounters, Timestamp,
+};
+use hull_plugin::network::InterfaceState;
+
+use super::expand;
+use super::registry::Entry;
+use crate::api::ApiError;
+use crate::hull::Hull;
+
+/// A driver that does not answer within this makes no list wait: what hulld knows itself is shown.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The record as the API shows it.
+pub(super) fn instance(hull: &Hull, entry: &Entry) -> Instance {
+    let record = entry.record();
+    let (expanded_config, expanded_devices) = expand::expand(hull, &record);
+    let status = entry.live().status();
+    Instance {
+        architecture: record.architecture.clone(),
+        config: record.config.clone(),
+        devices: record.devices.clone(),
+        ephemeral: record.ephemeral,
+        profiles: record.profiles.clone(),
+        restore: String::new(),
+        stateful: record.stateful,
+        description: record.description.clone(),
+        created_at: timestamp(record.created_at),
+        expanded_config,
+        expanded_devices,
+        name: record.name.to_string(),
+        status: status.to_string(),
+        status_code: status,
+        last_used_at: timestamp(record.last_used_at),
+        location: "none".to_owned(),
+        kind: record.kind.clone(),
+        project: "default".to_owned(),
+    }
+}
+
+/// The record with everything that belongs to it.
+pub(super) async fn full(hull: &Hull, entry: &Entry) -> InstanceFull {
+    let one = instance(hull, entry);
+    let state = state(hull, entry).await.unwrap_or_else(|error| {
+        tracing::debug!(instance = %one.name, %error, "state without the driver's part");
+        bare_state(entry)
+    });
+    InstanceFull {
+        architecture: one.architecture,
+        config: one.config,
+        devices: one.devices,
+        ephemeral: one.ephemeral,
+        profiles: one.profiles,
+        restore: one.restore,
+        stateful: one.stateful,
+        description: one.description,
+        created_at: one.created_at,
+        expanded_config: one.expanded_config,
+        expanded_devices: one.expanded_devices,
+        name: one.name,
+        status: one.status,
+        status_code: one.status_code,
+        last_used_at: one.last_used_at,
+        location: one.location,
+        kind: one.kind,
+        project: one.project,
+        backups: Vec::new(),
+        state: Some(state),
+        snapshots: Vec::new(),
+    }
+}
+
+/// What the instance is doing.
+pub(super) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
+    let live = entry.live();
+    let Some(running) = live.running() else { return Ok(bare_state(entry)) };
+    let record = entry.record();
+    let driver = hull.plugins.instance(&record.driver)?;
+    let asked = tokio::time::timeout(PATIENCE, driver.state(&record.name.id())).await;
+    let found = asked.map_err(|_| ApiError::internal(format!("the driver `{}` does not answer", record.driver)))??;
+    let host_names = &running.row.nics;
+    let host_name_of = |interface: &InterfaceState| {
+        let (config, devices) = expand::expand(hull, &record);
+        let owner = expand::of_kind(&devices, "nic").into_iter().find(|(name, nic)| {
+            let hwaddr = nic.get("hwaddr").or_else(|| config.get(&format!("volatile.{name}.hwaddr")));
+            hwaddr.is_some_and(|hwaddr| *hwaddr == interface.hwaddr)
+        });
+        owner.and_then(|(name, _)| host_names.get(name)).map(|nic| nic.host_name.clone()).unwrap_or_default()
+    };
+    let network = found.network.iter().map(|interface| (interface.name.clone(), self::network(interface, host_name_of(interface))));
+    Ok(InstanceState {
+        status: live.status().to_string(),
+        status_code: live.status(),
+        disk: BTreeMap::new(),
+        memory: InstanceStateMemory {
+            usage: signed(found.memory_bytes),
+            usage_peak: signed(found.memory_peak_bytes),
+            swap_usage: signed(found.swap_bytes),
+            swap_usage_peak: signed(found.swap_peak_bytes),
+        },
+        network: network.collect(),
+        pid: running.pid.into(),
+        processes: found.processes,
+        cpu: InstanceStateCpu { usage: found.cpu_nanoseconds },
+    })
+}
+
+fn bare_state(entry: &Entry) -> InstanceState {
+    let live = entry.live();
+    InstanceState {
+        status: live.status().to_string(),
+        status_code: live.status(),
+        pid: live.running().map_or(0, |running| running.pid.into()),
+        processes: if live.running().is_some() { -1 } else { 0 },
+        ..InstanceState::default()
+    }
+}
+
+fn network(interface: &InterfaceState, host_name: String) -> InstanceStateNetwork {
+    let counters = &interface.counters;
+    InstanceStateNetwork {
+        addresses: interface
+            .addresses
+            .iter()
+            .map(|one| InstanceStateNetworkAddress {
+                family: one.family.clone(),
+                address: one.address.clone(),
+                netmask: one.netmask.clone(),
+                scope: one.scope.clone(),
+            })
+            .collect(),
+        counters: InstanceStateNetworkCounters {
+            bytes_received: signed(counters.bytes_received),
+            bytes_sent: signed(counters.bytes_sent),
+            packets_received: signed(counters.packets_received),
+            packets_sent: signed(counters.packets_sent),
+            errors_received: signed(counters.errors_received),
+            errors_sent: signed(counters.errors_sent),
+            packets_dropped_outbound: signed(counters.packets_dropped_outbound),
+            packets_dropped_inbound: signed(counters.packets_dropped_inbound),
+        },
+        hwaddr: interface.hwaddr.clone(),
+        host_name,
+        mtu: interface.mtu.into(),
+        state: if interface.up { "up" } else { "down" }.to_owned(),
+        kind: interface.kind.clone(),
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// 0 is the epoch, which is how LXD shows an instance that was never started.
+fn timestamp(seconds: i64) -> Timestamp {
+    DateTime::from_timestamp(seconds, 0).map_or(Timestamp::EPOCH, Timestamp)
+}

@@ -1,0 +1,253 @@
+//! Which configuration keys and devices an instance or profile may have.
+//!
+//! Keys that mean the same for every driver are here; a driver's own come from its `describe()`. Anything else is refused:
+//! a misspelt key must not look as if it worked.
+
+use std::sync::Arc;
+
+use hull_plugin::{ConfigKey, ConfigMap, Description, PluginKind, ValueKind};
+
+use super::{expand, limits};
+use super::model::Devices;
+use crate::api::ApiError;
+use crate::hull::Hull;
+
+/// Keys every instance has, whatever its driver.
+fn common_keys() -> Vec<ConfigKey> {
+    use ValueKind::{Boolean, Integer, Text};
+    let key = ConfigKey::new;
+    vec![
+        key("boot.autostart", Boolean, "", "Whether to start the instance with Hull; unset: as it was before."),
+        key("boot.autostart.delay", Integer, "0", "Seconds to wait after starting it before the next one."),
+        key("boot.autostart.priority", Integer, "0", "Instances with a higher one start first."),
+        key("boot.host_shutdown_timeout", Integer, "30", "Seconds the instance has to stop when the host shuts down."),
+        key("boot.stop.priority", Integer, "0", "Instances with a higher one stop first."),
+        key("limits.cpu", Text, "", "How many CPUs, or which (`0-3,7`)."),
+        key("limits.cpu.allowance", Text, "100%", "A share under load (`50%`) or a hard part of the time (`25ms/100ms`)."),
+        key("limits.memory", Text, "", "Bytes with a unit, or a percentage of the host's memory."),
+        key("limits.processes", Integer, "", "How many processes may exist in the instance."),
+        key("security.protection.delete", Boolean, "false", "Refuses to delete the instance."),
+        key("user.*", Text, "", "Free for any use."),
+        key("image.*", Text, "", "Properties of the image the instance was made from."),
+        key("volatile.*", Text, "", "What Hull notes about the instance."),
+    ]
+}
+
+/// Refuses unknown keys and impossible values.
+pub(crate) async fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiError> {
+    let mut known = common_keys();
+    for description in hull.plugins.descriptions(PluginKind::Instance).await {
+        known.extend(description.config.iter().cloned());
+    }
+    config.iter().filter(|(_, value)| !value.is_empty()).try_for_each(|(key, value)| {
+        let invalid = |why: String| ApiError::bad_request(format!("Invalid config: {why}"));
+        let found = known.iter().find(|one| one.covers(key));
+        let found = found.ok_or_else(|| invalid(format!("Unknown configuration key: {key}")))?;
+        check_value(found, value).map_err(&invalid)?;
+        check_limit(key, value).map_err(&invalid)
+    })
+}
+
+/// Refuses unknown types and keys of devices, and what cannot be attached.
+pub(crate) async fn devices(hull: &Hull, devices: &Devices) -> Result<(), ApiError> {
+    // Only a NIC asks a driver; without one, none is started for this.
+    let has_nic = devices.values().any(|device| expand::kind(device) == "nic");
+    let drivers = if has_nic { hull.plugins.descriptions(PluginKind::Network).await } else { Vec::new() };
+    devices.iter().try_for_each(|(name, device)| {
+        check_device(hull, &drivers, name, device).map_err(|why| {
+            ApiError::bad_request(format!("Invalid devices: Device validation failed for \"{name}\": {why}"))
+        })
+    })
+}
+
+/// Two root disks, or a NIC name twice, only show when everything is put together.
+pub(crate) fn expanded(devices: &Devices) -> Result<(), ApiError> {
+    let roots = expand::effective(devices).filter(|(_, device)| expand::is_root_disk(device)).count();
+    if roots > 1 {
+        return Err(ApiError::bad_request("Invalid devices: More than one root disk device"));
+    }
+    let mut names: Vec<&String> = expand::of_kind(devices, "nic").values().filter_map(|nic| nic.get("name")).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ApiError::bad_request(format!("Invalid devices: Two NICs have the name \"{}\"", pair[0]))),
+        None => Ok(()),
+    }
+}
+
+fn check_device(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &ConfigMap) -> Result<(), String> {
+    hull_plugin::DeviceName::new(name).map_err(|error| error.to_string())?;
+    match expand::kind(device) {
+        "none" => Ok(()),
+        "disk" => check_disk(hull, name, device),
+        "nic" => check_nic(hull, drivers, device),
+        _ => Err(format!("Failed loading device \"{name}\": Unsupported device type")),
+    }
+}
+
+fn check_disk(hull: &Hull, name: &str, device: &ConfigMap) -> Result<(), String> {
+    let known = ["type", "path", "source", "pool", "readonly", "recursive", "required"];
+    only(device, |key| known.contains(&key))?;
+    for key in ["readonly", "recursive", "required"] {
+        device.get(key).map_or(Ok(()), |value| boolean(value))?;
+    }
+    let path = device.get("path").map(String::as_str).unwrap_or_default();
+    if path.is_empty() {
+        return Err("Disk entry is missing the required \"path\" property".into());
+    }
+    match (device.get("source"), device.get("pool")) {
+        (None, None) => Err("Root disk entry must have a \"pool\" property set".into()),
+        (None, Some(pool)) if path == "/" => match hull.storage.find(pool) {
+            Some(_) => Ok(()),
+            None => Err(format!("The \"{pool}\" storage pool doesn't exist")),
+        },
+        (None, Some(_)) => Err("Disk entry is missing the required \"source\" property".into()),
+        (Some(_), Some(_)) => Err("Custom volumes cannot be attached yet; use a host path as \"source\"".into()),
+        (Some(_), None) if path == "/" => Err("Root disk entry may not have a \"source\" property set".into()),
+        (Some(source), None) => check_source(name, source, device),
+    }
+}
+
+fn check_source(name: &str, source: &str, device: &ConfigMap) -> Result<(), String> {
+    if !source.starts_with('/') {
+        return Err(format!("\"{source}\" is not an absolute path"));
+    }
+    let optional = device.get("required").is_some_and(|value| value == "false");
+    if optional || std::path::Path::new(source).exists() {
+        return Ok(());
+    }
+    Err(format!("Missing source path \"{source}\" for disk \"{name}\""))
+}
+
+fn check_nic(hull: &Hull, drivers: &[Arc<Description>], device: &ConfigMap) -> Result<(), String> {
+    let network = device.get("network");
+    let nictype = device.get("nictype");
+    let description = match (network, nictype) {
+        (Some(_), Some(_)) => return Err("Cannot use \"nictype\" property in conjunction with \"network\" property".into()),
+        (None, None) => return Err("Failed loading device: Unsupported device type".into()),
+        (Some(network), None) => match hull.networks.find(network) {
+            Some(network) => drivers.iter().find(|one| one.driver == network.driver),
+            None => return Err(format!("Failed loading network \"{network}\": Network not found")),
+        },
+        (None, Some(nictype)) => {
+            let found = drivers.iter().find(|one| one.can(&format!("nic:{nictype}")));
+            Some(found.ok_or_else(|| format!("Unsupported NIC type \"{nictype}\""))?)
+        }
+    };
+    let keys = description.map(|description| description.item_config.as_slice()).unwrap_or_default();
+    let known = ["type", "network", "nictype", "name", "hwaddr", "mtu"];
+    only(device, |key| known.contains(&key) || keys.iter().any(|one| one.covers(key)))?;
+    device.iter().filter(|(_, value)| !value.is_empty()).try_for_each(|(key, value)| {
+        keys.iter().find(|one| one.covers(key)).map_or(Ok(()), |one| check_value(one, value))
+    })
+}
+
+fn only(device: &ConfigMap, known: impl Fn(&str) -> bool) -> Result<(), String> {
+    match device.keys().find(|key| !known(key)) {
+        Some(key) => Err(format!("Invalid device option \"{key}\"")),
+        None => Ok(()),
+    }
+}
+
+/// Whether `value` is of the kind the key asks for, in LXD's words where scripts know them.
+pub(crate) fn check_value(key: &ConfigKey, value: &str) -> Result<(), String> {
+    match &key.kind {
+        ValueKind::Boolean => boolean(value),
+        ValueKind::Integer => value.parse::<i64>().map(drop).map_err(|_| format!("Invalid value for an integer \"{value}\"")),
+        ValueKind::Size => parse_size(value).map(drop).ok_or_else(|| format!("Invalid value: {value}")),
+        ValueKind::Choice(words) if !words.iter().any(|word| word == value) => {
+            Err(format!("Invalid value for \"{}\": {value} (not one of {})", key.name, words.join(", ")))
+        }
+        ValueKind::Path if !value.starts_with('/') => Err("Must be absolute file path".into()),
+        ValueKind::Cidr(words) if !words.iter().any(|word| word == value) && value.parse::<ipnet::IpNet>().is_err() => {
+            Err(format!("Not an address with a prefix length: \"{value}\""))
+        }
+        ValueKind::Text if value.contains(['\n', '\0']) && !key.name.starts_with("user.") && !key.name.starts_with("raw.") => {
+            Err(format!("Line breaks are not allowed in \"{}\"", key.name))
+        }
+        ValueKind::Text | ValueKind::Choice(_) | ValueKind::Path | ValueKind::Cidr(_) => Ok(()),
+    }
+}
+
+fn boolean(value: &str) -> Result<(), String> {
+    parse_boolean(value).map(drop).ok_or_else(|| format!("Invalid value for a boolean \"{value}\""))
+}
+
+/// LXD's spellings.
+pub(crate) fn parse_boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// `10GiB`, `500MB`, `1024`: bytes.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().ok()?;
+    let factor: u64 = match &text[digits..] {
+        "" | "B" => 1,
+        "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "PB" => 1_000_000_000_000_000,
+        "EB" => 1_000_000_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "PiB" => 1 << 50,
+        "EiB" => 1 << 60,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+fn check_limit(key: &str, value: &str) -> Result<(), String> {
+    match key {
+        "limits.memory" => {
+            let percent = value.strip_suffix('%').is_some_and(|number| number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n)));
+            if percent || parse_size(value).is_some() { Ok(()) } else { Err(format!("Invalid value: {value}")) }
+        }
+        "limits.cpu" if limits::parse_cpus(value).is_none() => Err("Invalid CPU limit syntax".into()),
+        "limits.cpu.allowance" if limits::parse_allowance(value).is_none() => {
+            Err(format!("Invalid CPU allowance: {value} (expected a percentage or TIMEms/PERIODms)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_lxd_units() {
+        assert_eq!(parse_size("1024"), Some(1024));
+        assert_eq!(parse_size("10GiB"), Some(10 << 30));
+        assert_eq!(parse_size("500MB"), Some(500_000_000));
+        for bad in ["", "abc", "10Gib", "-1", "1.5GB", "99999999999EiB", "MB"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn values_are_checked_against_their_kind() {
+        let key = |kind| ConfigKey::new("x", kind, "", "");
+        assert!(check_value(&key(ValueKind::Boolean), "notabool").is_err());
+        assert!(check_value(&key(ValueKind::Boolean), "Yes").is_ok());
+        assert!(check_value(&key(ValueKind::Cidr(vec!["auto".into()])), "auto").is_ok());
+        assert!(check_value(&key(ValueKind::Cidr(vec![])), "10.0.0.1").is_err());
+        assert!(check_value(&key(ValueKind::Text), "a\nb").is_err());
+    }
+
+    #[test]
+    fn two_root_disks_are_refused() {
+        let disk = ConfigMap::from([("type".into(), "disk".into()), ("path".into(), "/".into()), ("pool".into(), "p".into())]);
+        let one = Devices::from([("root".into(), disk.clone())]);
+        assert!(expanded(&one).is_ok());
+        let two = Devices::from([("root".into(), disk.clone()), ("other".into(), disk)]);
+        assert!(expanded(&two).is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! The supervisor's end of the connection to the keeper.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hull_sys::{message as packets, process};
+use nix::errno::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::message::{Kind, Message, receive};
+use super::run::INSTANCES_TOO;
+
+/// The keeper does next to nothing: an answer that takes longer will not come.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between a process's end and the moment its parent has reaped it.
+const REAPED_WITHIN: Duration = Duration::from_secs(2);
+
+/// A child of the keeper has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exited {
+    pub pid: i32,
+    /// In clock ticks since boot; with the pid it names the process.
+    pub started: u64,
+    /// As of `man 2 wait`.
+    pub status: i32,
+}
+
+/// How hulld is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Instances keep running.
+    DaemonOnly,
+    /// Instances are stopped first.
+    WithInstances,
+}
+
+/// The store and the memory of the dead. Cheap to clone.
+#[derive(Clone)]
+pub struct KeeperClient(Arc<Connection>);
+
+struct Connection {
+    socket: Arc<AsyncFd<OwnedFd>>,
+    tags: AtomicU32,
+    waiting: Waiting,
+    exits: broadcast::Sender<Exited>,
+    shutdown: watch::Receiver<Option<Shutdown>>,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+type Waiting = Arc<Mutex<HashMap<u32, mpsc::UnboundedSender<(Message, Option<OwnedFd>)>>>>;
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+impl KeeperClient {
+    /// Over the socket the keeper left. Must be called inside a tokio runtime.
+    pub fn connect(socket: OwnedFd) -> io::Result<Self> {
+        nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+        let socket = Arc::new(crate::sys::watch(socket, Interest::READABLE | Interest::WRITABLE)?);
+        let (exits, waiting) = (broadcast::channel(1024).0, Waiting::default());
+        let (ask, shutdown) = watch::channel(None);
+        let reader = tokio::spawn(read(socket.clone(), waiting.clone(), exits.clone(), ask));
+        Ok(Self(Arc::new(Connection { socket, tags: AtomicU32::new(1), waiting, exits, shutdown, reader })))
+    }
+
+    /// Keeps a copy of `fd` under `key`; an older one is replaced.
+    pub async fn store(&self, key: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let copy = fd.try_clone_to_owned()?;
+        self.ask(Message { key: key.into(), ..self.question(Kind::Store) }, Some(copy)).await.map(drop)
+    }
+
+    /// What is kept under `key`.
+    pub async fn fetch(&self, key: &str) -> io::Result<Option<OwnedFd>> {
+        let answer = self.ask(Message { key: key.into(), ..self.question(Kind::Fetch) }, None).await?;
+        Ok(answer.and_then(|(_, fd)| fd))
+    }
+
+    pub async fn discard(&self, key: &str) -> io::Result<()> {
+        self.ask(Message { key: key.into(), ..self.question(Kind::Discard) }, None).await.map(drop)
+    }
+
+    /// All keys that begin with `prefix`.
+    pub async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let question = Message { key: prefix.into(), ..self.question(Kind::List) };
+        let (tag, mut answers) = (question.tag, self.send(question, None).await?);
+        let _guard = Guard { waiting: &self.0.waiting, tag };
+        let mut keys = Vec::new();
+        loop {
+            let answer = tokio::time::timeout(PATIENCE, answers.recv()).await.map_err(|_| silent())?;
+            let (message, _) = answer.ok_or_else(lost)?;
+            if message.key.is_empty() {
+                return Ok(keys);
+            }
+            let listed = message.key.split(|byte| *byte == 0).filter(|key| !key.is_empty());
+            keys.extend(listed.map(|key| String::from_utf8_lossy(key).into_owned()));
+        }
+    }
+
+    /// How a process that the keeper reaped ended; `started` 0 if unknown.
+    pub async fn exit_status(&self, pid: i32, started: u64) -> io::Result<Option<i32>> {
+        let answer = self.ask(Message { pid, started, ..self.question(Kind::Status) }, None).await?;
+        Ok(answer.map(|(message, _)| message.number))
+    }
+
+    /// Every child of the keeper that ends from now on.
+    pub fn exits(&self) -> broadcast::Receiver<Exited> {
+        self.0.exits.subscribe()
+    }
+
+    /// Becomes `Some` when hulld is asked to end.
+    pub fn shutdown(&self) -> watch::Receiver<Option<Shutdown>> {
+        self.0.shutdown.clone()
+    }
+
+    /// The API answers now.
+    pub async fn ready(&self) -> io::Result<()> {
+        let message = Message::new(Kind::Ready, 0);
+        self.transmit(&message, None).await
+    }
+
+    /// Waits for the end of any process and returns its wait status, if anybody knows it.
+    pub async fn wait(&self, process: &OwnedFd) -> io::Result<Option<i32>> {
+        let pid = process::pid_of(process);
+        let started = pid.and_then(process::start_time).unwrap_or(0);
+        ended(process).await?;
+        if let Ok(status) = process::wait_child(process.as_fd()) {
+            return Ok(status);
+        }
+        let deadline = tokio::time::Instant::now() + REAPED_WITHIN;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(status) = process::exit_status(process) {
+                return Ok(Some(status));
+            }
+            if let Some(pid) = pid
+                && let Some(status) = self.exit_status(pid, started).await?
+            {
+                return Ok(Some(status));
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    fn question(&self, kind: Kind) -> Message {
+        Message::new(kind, self.0.tags.fetch_add(1, Ordering::Relaxed).max(1))
+    }
+
+    /// `None`: there is no such thing.
+    async fn ask(&self, question: Message, fd: Option<OwnedFd>) -> io::Result<Option<(Message, Option<OwnedFd>)>> {
+        let tag = question.tag;
+        let mut answers = self.send(question, fd).await?;
+        let _guard = Guard { waiting: &self.0.waiting, tag };
+        let answer = tokio::time::timeout(PATIENCE, answers.recv()).await.map_err(|_| silent())?;
+        let (message, fd) = answer.ok_or_else(lost)?;
+        match message.kind {
+            Kind::Missing => Ok(None),
+            Kind::Failed => Err(io::Error::from_raw_os_error(message.number)),
+            _ => Ok(Some((message, fd))),
+        }
+    }
+
+    async fn send(
+        &self,
+        question: Message,
+        fd: Option<OwnedFd>,
+    ) -> io::Result<mpsc::UnboundedReceiver<(Message, Option<OwnedFd>)>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(question.tag, sender);
+        if let Err(error) = self.transmit(&question, fd).await {
+            self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&question.tag);
+            return Err(error);
+        }
+        Ok(receiver)
+    }
+
+    async fn transmit(&self, message: &Message, fd: Option<OwnedFd>) -> io::Result<()> {
+        let (bytes, descriptors) = (message.encode(), fd.as_slice());
+        let send = |socket: &OwnedFd| Ok(packets::send(socket.as_fd(), &bytes, descriptors)?);
+        self.0.socket.async_io(Interest::WRITABLE, send).await
+    }
+}
+
+/// Resolves when the process has ended, reaped or not.
+pub(crate) async fn ended(process: &OwnedFd) -> io::Result<()> {
+    let watched = crate::sys::watch(process.try_clone()?, Interest::READABLE)?;
+    watched.readable().await.map(drop)
+}
+
+/// Forgets a question when its asker has gone or has the answer.
+struct Guard<'a> {
+    waiting: &'a Waiting,
+    tag: u32,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.tag);
+    }
+}
+
+async fn read(
+    socket: Arc<AsyncFd<OwnedFd>>,
+    waiting: Waiting,
+    exits: broadcast::Sender<Exited>,
+    shutdown: watch::Sender<Option<Shutdown>>,
+) {
+    loop {
+        let received = socket.async_io(Interest::READABLE, |socket| Ok(receive(socket.as_fd())?)).await;
+        let (message, fd) = match received {
+            Ok(Some(received)) => received,
+            Err(error) if error.raw_os_error() == Some(Errno::EBADMSG as i32) => continue,
+            Ok(None) | Err(_) => break,
+        };
+        match message.kind {
+            Kind::Exited => {
+                // Nobody listening now is fine: whoever wants to know later asks.
+                let _ = exits.send(Exited { pid: message.pid, started: message.started, status: message.number });
+            }
+            Kind::Terminate => {
+                let with_instances = message.number == INSTANCES_TOO;
+                let wish = if with_instances { Shutdown::WithInstances } else { Shutdown::DaemonOnly };
+                shutdown.send_replace(Some(wish));
+            }
+            _ => {
+                let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(asker) = waiting.get(&message.tag) {
+                    let _ = asker.send((message, fd)); // an asker that has gone needs no answer
+                }
+            }
+        }
+    }
+    // Without its keeper hulld can neither restart nor remember: it ends, and whoever starts it again finds everything.
+    tracing::warn!("the keeper is gone");
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    shutdown.send_replace(Some(Shutdown::DaemonOnly));
+}
+
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the keeper does not answer")
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the keeper is gone")
+}

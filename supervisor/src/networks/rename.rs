@@ -1,0 +1,72 @@
+//! Giving a network that nothing uses another name: the old one goes, the new one comes with the same configuration.
+
+use hull_plugin::OperationId;
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Network, Status, network_name};
+use super::{delete, drivers, ensure, store};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plans::{self, AfterCrash, Plan};
+use crate::used_by;
+
+/// Renames a network and returns its new URL.
+pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, ApiError> {
+    let to = network_name(to)?;
+    let _changing = hull.networks.changing.lock().await;
+    let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
+    let host = drivers::host_interfaces(hull).await;
+    if hull.networks.find(to.as_str()).is_some() || host.iter().any(|(taken, _)| taken == to.as_str()) {
+        return Err(ApiError::conflict(format!("Network interface \"{to}\" already exists")));
+    }
+    if !used_by::network(hull, name).is_empty() {
+        return Err(ApiError::bad_request("The network is currently in use"));
+    }
+    let new = Network { name: to, handle: None, ..(*old).clone() };
+    let url = new.url();
+    plans::execute(RenameNetwork { old: (*old).clone(), new }, hull, &OperationId::random()).await?;
+    Ok(url)
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct RenameNetwork {
+    old: Network,
+    new: Network,
+}
+
+impl Plan for RenameNetwork {
+    const KIND: &'static str = "rename-network";
+    const STEPS: &'static [&'static str] = &["old", "new"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if step == "old" {
+            return delete::remove(hull, &self.old, operation).await;
+        }
+        self.new = ensure::ensured(hull, &self.new, operation).await?;
+        Ok(())
+    }
+
+    async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if step == "new" {
+            return delete::remove(hull, &self.new, operation).await;
+        }
+        let restored = ensure::ensured(hull, &self.old, operation).await?;
+        ensure::save(hull, restored).await
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        store::delete(tx, &self.old.name)?;
+        store::put(tx, &self.new)
+    }
+
+    fn published(self, hull: &Hull) {
+        let url = self.new.url();
+        hull.networks.withdraw(&self.old.name);
+        hull.networks.publish(self.new, Status::Created);
+        let context = serde_json::json!({"old_name": self.old.name});
+        hull.events.lifecycle_with("network-renamed", &url, context);
+    }
+}

@@ -1,0 +1,132 @@
+//! Running a plan, undoing it, and taking it up again after a crash.
+
+use std::future::Future;
+
+use hull_plugin::OperationId;
+use rusqlite::Transaction;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::state::Entry;
+
+/// What becomes of a plan that a crash of hulld has cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterCrash {
+    Undo,
+    Finish,
+}
+
+/// A plan is its input and what its steps found out, and serialises so that a later process can take it up.
+pub(crate) trait Plan: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// How the journal calls it.
+    const KIND: &'static str;
+    const STEPS: &'static [&'static str];
+    const AFTER_CRASH: AfterCrash;
+
+    /// Makes step `name` true.
+    fn run(&mut self, name: &str, hull: &Hull, operation: &OperationId) -> impl Future<Output = Result<(), ApiError>> + Send;
+
+    /// Makes step `name` untrue; `Ok` if it never was true.
+    fn undo(&mut self, name: &str, hull: &Hull, operation: &OperationId) -> impl Future<Output = Result<(), ApiError>> + Send;
+
+    /// What is written when all steps are true, in the transaction that ends the plan.
+    fn commit(&self, transaction: &Transaction) -> rusqlite::Result<()>;
+
+    /// What changes in memory once that is durable.
+    fn published(self, hull: &Hull);
+}
+
+/// What an undo could not take back. Empty: nothing is left.
+#[derive(Debug, Default)]
+pub(crate) struct Undone {
+    pub(crate) failures: Vec<(&'static str, ApiError)>,
+}
+
+/// Runs `plan` to its end, or undoes it and returns the first error.
+pub(crate) async fn execute<P: Plan>(mut plan: P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    hull.journal.begin(entry(&plan, operation)?).await?;
+    match run_steps(&mut plan, hull, operation).await {
+        Ok(()) => finish(plan, hull, operation).await,
+        Err(error) if P::AFTER_CRASH == AfterCrash::Finish => {
+            // What was not reached stays as it was; what was done cannot be taken back. The journal keeps no memory of
+            // a plan whose caller was told that it failed.
+            hull.journal.end(operation.as_str(), |_| Ok(())).await?;
+            Err(error)
+        }
+        Err(error) => {
+            let undone = undo_steps(&mut plan, hull, operation).await;
+            if undone.failures.is_empty() {
+                hull.journal.end(operation.as_str(), |_| Ok(())).await?;
+            }
+            Err(undone.told_with(error))
+        }
+    }
+}
+
+/// Takes up what the journal holds for this kind of plan; `true` if the entry was of this kind.
+pub(crate) async fn resume<P: Plan>(entry: &Entry, hull: &Hull) -> Result<bool, ApiError> {
+    if entry.kind != P::KIND {
+        return Ok(false);
+    }
+    let mut plan: P = serde_json::from_str(&entry.plan)
+        .map_err(|error| ApiError::internal(format!("cannot read the journalled plan `{}`: {error}", entry.operation)))?;
+    let operation = OperationId::new(entry.operation.clone()).map_err(|error| ApiError::internal(error.to_string()))?;
+    tracing::info!(kind = P::KIND, operation = %operation, "taking up a plan that a restart has cut");
+    match P::AFTER_CRASH {
+        AfterCrash::Finish => {
+            run_steps(&mut plan, hull, &operation).await?;
+            finish(plan, hull, &operation).await?;
+        }
+        AfterCrash::Undo => {
+            let undone = undo_steps(&mut plan, hull, &operation).await;
+            if let Some((_, error)) = undone.failures.into_iter().next() {
+                return Err(error);
+            }
+            hull.journal.end(operation.as_str(), |_| Ok(())).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn run_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    for step in P::STEPS {
+        tracing::debug!(plan = P::KIND, step, operation = %operation, "step");
+        plan.run(step, hull, operation).await?;
+    }
+    Ok(())
+}
+
+/// Never stops at a failure: half a clean-up must be visible, not halved again.
+async fn undo_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId) -> Undone {
+    let mut undone = Undone::default();
+    for step in P::STEPS.iter().rev() {
+        if let Err(error) = plan.undo(step, hull, operation).await {
+            tracing::warn!(plan = P::KIND, step, operation = %operation, %error, "cannot undo a step");
+            undone.failures.push((step, error));
+        }
+    }
+    undone
+}
+
+async fn finish<P: Plan>(plan: P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    let committed = plan.clone();
+    hull.journal.end(operation.as_str(), move |tx| committed.commit(tx)).await?;
+    plan.published(hull);
+    Ok(())
+}
+
+fn entry<P: Plan>(plan: &P, operation: &OperationId) -> Result<Entry, ApiError> {
+    let plan = serde_json::to_string(plan).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(Entry { operation: operation.to_string(), kind: P::KIND.to_owned(), plan })
+}
+
+impl Undone {
+    fn told_with(self, mut error: ApiError) -> ApiError {
+        for (step, failure) in self.failures {
+            error.message.push_str(&format!("; and cannot undo the step \"{step}\": {failure}"));
+        }
+        error
+    }
+}

@@ -1,0 +1,15 @@
+//! Plans: work that spans plugins, as named steps with undo, written to the journal before the first effect.
+//!
+//! ```text
+//! journal.begin ─ step 1 ─ step 2 ─ … ─ journal.end (with the result, one transaction)
+//!                    ▲────── undo, last step first ──────│ any failure, or a crash of hulld
+//! ```
+//! Every step *ensures*: it may run again after a crash, and its undo succeeds when the step was never reached. So one
+//! durable write before and one after are enough, whatever the number of steps. A plan whose effects cannot be taken back
+//! (deleting) is finished after a crash instead of undone.
+//!
+//! Owns the order and the journal; not what a step does. Read [`Plan`] first; recovery enters at [`resume`].
+
+mod engine;
+
+pub(crate) use engine::{AfterCrash, Plan, Undone, execute, resume};

@@ -1,0 +1,137 @@
+//! Which plugins are installed: beside hulld, in its library directory, and in HULL_DIR. Nothing is run to find out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hull_plugin::{CONTRACT, Manifest};
+use object::read::elf::ElfFile64;
+use object::{Object, ObjectSection, ReadCache};
+
+use super::process::Installed;
+
+/// The ELF section that holds a manifest.
+const SECTION: &str = ".hull.plugin";
+
+#[derive(Debug, thiserror::Error)]
+enum ManifestError {
+    #[error("cannot be read")]
+    Read(#[from] std::io::Error),
+    #[error("is not UTF-8")]
+    Text(#[from] std::str::Utf8Error),
+    #[error("is not a manifest")]
+    Toml(#[from] toml::de::Error),
+    #[error("has the name `{0}`, which is not KIND-WORD")]
+    Name(String),
+    #[error("speaks contract versions {oldest} to {newest}, hulld {} to {}", CONTRACT.oldest, CONTRACT.newest)]
+    Contract { oldest: u32, newest: u32 },
+    #[error("has no executable `{}`", .0.display())]
+    Executable(PathBuf),
+}
+
+/// All of them by name. Earlier places win: what comes with hulld cannot be replaced from HULL_DIR.
+pub(super) fn installed(executable: &Path, hull_dir: &Path) -> BTreeMap<String, Arc<Installed>> {
+    let mut found = BTreeMap::new();
+    let beside = executable.parent().unwrap_or(Path::new("/"));
+    for path in entries(beside).into_iter().filter(|path| path.is_file() && path != executable) {
+        match embedded(&path) {
+            Ok(Some(manifest)) => add(&mut found, Installed { manifest, executable: path }),
+            Ok(None) => {}
+            Err(error) => skip(&path, &error),
+        }
+    }
+    for folder in [beside.join("../lib/hull/plugins"), hull_dir.join("plugins")] {
+        for path in entries(&folder).into_iter().filter(|path| path.join("plugin.toml").is_file()) {
+            match in_directory(&path) {
+                Ok(installed) => add(&mut found, installed),
+                Err(error) => skip(&path, &error),
+            }
+        }
+    }
+    found
+}
+
+fn add(found: &mut BTreeMap<String, Arc<Installed>>, installed: Installed) {
+    let name = installed.manifest.name.clone();
+    found.entry(name).or_insert_with(|| Arc::new(installed));
+}
+
+fn skip(path: &Path, error: &ManifestError) {
+    tracing::warn!(plugin = %path.display(), error = super::chain(error), "this plugin is left out: its manifest");
+}
+
+/// The manifest inside an executable; `None` if it is no plugin.
+fn embedded(path: &Path) -> Result<Option<Manifest>, ManifestError> {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(file) = fs::File::open(path) else { return Ok(None) };
+    if file.metadata().is_ok_and(|status| status.permissions().mode() & 0o111 == 0) {
+        return Ok(None);
+    }
+    let cache = ReadCache::new(file);
+    let Ok(elf) = ElfFile64::<object::Endianness, _>::parse(&cache) else { return Ok(None) };
+    let Some(section) = elf.section_by_name(SECTION) else { return Ok(None) };
+    let data = section.data().map_err(std::io::Error::other)?;
+    parse(std::str::from_utf8(data)?).map(Some)
+}
+
+/// `NAME/plugin.toml` beside `NAME/NAME`.
+fn in_directory(path: &Path) -> Result<Installed, ManifestError> {
+    let manifest = parse(&fs::read_to_string(path.join("plugin.toml"))?)?;
+    let executable = path.join(&manifest.name);
+    if !executable.is_file() {
+        return Err(ManifestError::Executable(executable));
+    }
+    Ok(Installed { manifest, executable })
+}
+
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    let manifest: Manifest = toml::from_str(text)?;
+    let word = manifest.name.strip_prefix(&super::plugin_name(manifest.kind, "")).unwrap_or("");
+    let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if word.is_empty() || !word.bytes().all(valid) {
+        return Err(ManifestError::Name(manifest.name));
+    }
+    if CONTRACT.settle(manifest.contract).is_none() {
+        let (oldest, newest) = (manifest.contract.oldest, manifest.contract.newest);
+        return Err(ManifestError::Contract { oldest, newest });
+    }
+    Ok(manifest)
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = \"storage-test\"\nkind = \"storage\"\ndescription = \"A test.\"\nversion = \"1\"\n\
+                        contract = { oldest = 1, newest = 1 }\n";
+
+    #[test]
+    fn a_manifest_must_be_of_its_kind_and_its_contract() {
+        assert_eq!(parse(GOOD).unwrap().name, "storage-test");
+        assert!(parse(&GOOD.replace("storage-test", "network-test")).is_err());
+        assert!(parse(&GOOD.replace("storage-test", "storage-../x")).is_err());
+        assert!(parse(&GOOD.replace("oldest = 1, newest = 1", "oldest = 90, newest = 99")).is_err());
+        assert!(parse(&format!("{GOOD}surprise = true\n")).is_err());
+    }
+
+    #[test]
+    fn directories_are_found_and_broken_ones_left_out() {
+        let place = tempfile::tempdir().unwrap();
+        for (name, text) in [("storage-test", GOOD), ("storage-bad", "nonsense")] {
+            let folder = place.path().join("plugins").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("plugin.toml"), text).unwrap();
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let found = installed(Path::new("/nonexistent/hulld"), place.path());
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["storage-test"]);
+    }
+}

@@ -1,0 +1,61 @@
+//! One pool's driver.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hull_plugin::storage::{NewVolume, Reconciled, Usage, VolumeRoot};
+use hull_plugin::{ConfigMap, DriverError, Handle, MountFd, OperationId, PoolName, VolumeName};
+use hull_sys::mount::{Depth, Links, attribute, open_beneath, open_tree_clone, restrict};
+
+use super::{BULK, CHANGE, QUERY, SLOW, driver_handle};
+use crate::plugins::process::Process;
+
+/// The volumes of one pool.
+#[derive(Clone)]
+pub struct StorageHandle {
+    pub(crate) process: Arc<Process>,
+    pub(crate) source: Arc<PathBuf>,
+}
+
+driver_handle! {
+    StorageHandle, storage {
+        create_pool(op: &OperationId, pool: &PoolName, config: &ConfigMap) -> ConfigMap, SLOW;
+        delete_pool(op: &OperationId, pool: &PoolName) -> (), SLOW;
+        open_pool(pool: &PoolName, config: &ConfigMap) -> (), CHANGE;
+        pool_usage() -> Usage, QUERY;
+        create_volume(op: &OperationId, volume: &NewVolume) -> Option<Handle>, BULK;
+        delete_volume(op: &OperationId, volume: &VolumeName) -> (), BULK;
+        rename_volume(op: &OperationId, from: &VolumeName, to: &VolumeName) -> (), CHANGE;
+        mount_volume(op: &OperationId, volume: &VolumeName) -> VolumeRoot, CHANGE;
+        unmount_volume(op: &OperationId, volume: &VolumeName) -> (), CHANGE;
+        volume_usage(volume: &VolumeName) -> Usage, QUERY;
+        resize_volume(op: &OperationId, volume: &VolumeName, bytes: Option<u64>) -> Option<u64>, CHANGE;
+        reconcile(known: &[VolumeName], last: bool) -> Reconciled, SLOW;
+        collect(op: &OperationId, unknown: &[String]) -> (), BULK;
+    }
+}
+
+impl StorageHandle {
+    /// Mounts a volume and returns its root as a detached mount, wherever the driver has it.
+    pub async fn mounted(&self, op: &OperationId, volume: &VolumeName) -> Result<MountFd, DriverError> {
+        match self.mount_volume(op, volume).await? {
+            VolumeRoot::Mount(mount) => Ok(mount),
+            VolumeRoot::InPool(path) => clone_in_pool(&self.source, Path::new(&path)).map_err(|error| {
+                let what = format!("cannot take `{path}`, which plugin `{}` named as volume `{volume}`", self.plugin());
+                DriverError::system(&error, what)
+            }),
+        }
+    }
+}
+
+/// The driver's answer is not trusted: the path can lead nowhere but into its own pool.
+fn clone_in_pool(pool: &Path, path: &Path) -> std::io::Result<MountFd> {
+    let pool = File::open(pool)?;
+    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY;
+    let directory = open_beneath(pool.as_fd(), path, flags, Links::Refuse)?;
+    let mount = open_tree_clone(directory.as_fd(), Path::new(""), Depth::This)?;
+    restrict(mount.as_fd(), attribute::NO_DEVICES, Depth::This)?;
+    Ok(MountFd::new(mount))
+}

@@ -1,0 +1,24 @@
+//! The driver processes: found on disk, sandboxed, greeted, watched, restarted; and the handles through which the rest of
+//! hulld calls them.
+//!
+//! Owns the plugins' processes and services; knows no driver by name (it asks `describe()`), and nothing of instances,
+//! pools or networks beyond their names. Invariant: every plugin process is one that [`process`] started, in the sandbox
+//! its manifest asks for. Start with [`Plugins`]; `sandbox/` builds the walls.
+
+mod discover;
+mod handles;
+mod process;
+mod registry;
+pub(crate) mod sandbox;
+mod services;
+mod source;
+mod upcalls;
+
+pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
+pub use registry::{PluginState, PluginSummary, Plugins, PluginsError, Settings};
+pub use sandbox::stage_main as sandbox_stage;
+pub use source::{HandleSource, NoHandles};
+pub use upcalls::ProgressReport;
+
+pub(crate) use process::Output;
+pub(crate) use registry::{Environment, chain, describe_status, plugin_name};

@@ -1,0 +1,190 @@
+//! One call to a driver: waiting for the process, the deadline ladder, and repeating after a crash.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hull_plugin::tarpc::client::RpcError;
+use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
+
+use super::handle::Process;
+use super::session::{DriverClient, Session};
+use crate::logging;
+
+/// How often a call is sent before its failure is the caller's.
+const ATTEMPTS: u32 = 3;
+/// A process that broke its connection must be gone by then.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// The sign of life expected of a process that let a deadline pass.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// A bulk call may be silent for this long before the process is asked how it is.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The sign of life expected of a process in a bulk call, which may be busy.
+const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
+/// When an answer is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deadline {
+    Within(Duration),
+    /// No limit, as long as the process reports progress or answers that it is well.
+    WhileAlive,
+}
+
+impl Deadline {
+    pub(crate) const fn seconds(seconds: u64) -> Self {
+        Self::Within(Duration::from_secs(seconds))
+    }
+}
+
+/// A method of a contract.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    pub(crate) deadline: Deadline,
+}
+
+/// Why one attempt gave no answer.
+enum Miss {
+    /// The process ended: another may do better.
+    Crashed,
+    Final(DriverError),
+}
+
+impl Process {
+    /// Calls the driver. `attempt` makes the request; it runs again for each repetition.
+    pub(crate) async fn call<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
+    where
+        F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
+        Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
+    {
+        for _ in 0..ATTEMPTS {
+            let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
+            match self.attempt(&session, method, &attempt).await {
+                Ok(answer) => return answer,
+                Err(Miss::Final(error)) => return Err(error),
+                Err(Miss::Crashed) => self.farewell(&session).await,
+            }
+        }
+        let message = format!("{}: its process ended {ATTEMPTS} times", self.what(method));
+        Err(self.with_last_end(DriverError::new(Code::Crashed, message)))
+    }
+
+    async fn attempt<T, F, Sent>(
+        &self,
+        session: &Arc<Session>,
+        method: Method,
+        attempt: &F,
+    ) -> Result<Result<T, DriverError>, Miss>
+    where
+        F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
+        Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
+    {
+        if !matches!(method.name, "create_pool" | "open_pool" | "delete_pool") {
+            self.open_pool(session, method).await?;
+        }
+        let limit = match method.deadline {
+            Deadline::Within(limit) => limit,
+            Deadline::WhileAlive => MAX_DEADLINE,
+        };
+        let request = context(logging::current_request(), limit);
+        let sent = attempt(session.clone(), request).map_err(|error| {
+            Miss::Final(DriverError::system(&error, format!("{}: cannot copy its descriptors", self.what(method))))
+        })?;
+        tokio::select! {
+            answer = sent => self.judge(session, method, answer).await,
+            () = session.gone.cancelled() => Err(Miss::Crashed),
+            silence = silent(session, method.deadline) => {
+                self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
+                Err(Miss::Final(self.too_late(method, Some(silence))))
+            }
+        }
+    }
+
+    async fn judge<T>(
+        &self,
+        session: &Session,
+        method: Method,
+        answer: Result<Result<T, DriverError>, RpcError>,
+    ) -> Result<Result<T, DriverError>, Miss> {
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(RpcError::DeadlineExceeded) => {
+                let silence = session.health(SIGN_OF_LIFE).await.err();
+                if let Some(silence) = &silence {
+                    self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
+                }
+                Err(Miss::Final(self.too_late(method, silence)))
+            }
+            Err(RpcError::Server(error)) => {
+                let error = error.detail;
+                Err(Miss::Final(DriverError::internal(format!("{} failed", self.what(method))).because(error)))
+            }
+            Err(RpcError::Send(error)) => {
+                Err(Miss::Final(DriverError::internal(format!("{}: cannot send it", self.what(method))).because(error)))
+            }
+            Err(RpcError::Shutdown | RpcError::Channel(_)) => {
+                self.report_hung(session.generation, "it closed its connection".into()).await;
+                Err(Miss::Crashed)
+            }
+        }
+    }
+
+    /// A storage process must open its pool before anything else; what fails is tried again by the next call.
+    async fn open_pool(&self, session: &Session, method: Method) -> Result<(), Miss> {
+        let (DriverClient::Storage(client), Some(pool)) = (&session.driver, &self.spec.name.pool) else {
+            return Ok(());
+        };
+        let open = async || {
+            let Some(config) = self.spec.environment.handles.pool_config(pool) else { return Ok(()) };
+            let request = context(logging::current_request(), Duration::from_secs(30));
+            let opening = Method { name: "open_pool", ..method };
+            match self.judge(session, opening, client.open_pool(request, pool.clone(), config).await).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(Miss::Final(error.context(format!("pool `{pool}` cannot be opened")))),
+                Err(miss) => Err(miss),
+            }
+        };
+        session.opened.get_or_try_init(open).await.map(drop)
+    }
+
+    /// Waits until hulld has noticed that the process is gone, so that the next attempt gets another one.
+    async fn farewell(&self, session: &Session) {
+        // Past the bound the next attempt meets the same process and fails the same way, which is counted.
+        let _ = tokio::time::timeout(FAREWELL, session.gone.cancelled()).await;
+    }
+
+    fn what(&self, method: Method) -> String {
+        format!("`{}` of plugin `{}`", method.name, self.spec.name)
+    }
+
+    fn too_late(&self, method: Method, silence: Option<DriverError>) -> DriverError {
+        let limit = match method.deadline {
+            Deadline::Within(limit) => format!("within {limit:?}"),
+            Deadline::WhileAlive => "and no progress".into(),
+        };
+        let error = DriverError::new(Code::DeadlineExceeded, format!("{} gave no answer {limit}", self.what(method)));
+        match silence {
+            Some(silence) => error.because(silence).because("the process was killed and is restarted"),
+            None => error.because("the process lives; the call was cancelled"),
+        }
+    }
+}
+
+/// Resolves when a bulk call has shown no progress and the process no life; never for calls with a deadline of their own.
+async fn silent(session: &Session, deadline: Deadline) -> DriverError {
+    if let Deadline::Within(_) = deadline {
+        return std::future::pending().await;
+    }
+    let mut heard = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep_until(heard + SILENCE).await;
+        heard = tokio::time::Instant::now();
+        if session.heartbeat.silent_for() < SILENCE {
+            continue;
+        }
+        if let Err(error) = session.health(BUSY_SIGN_OF_LIFE).await {
+            return error;
+        }
+    }
+}

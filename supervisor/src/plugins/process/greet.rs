@@ -1,0 +1,150 @@
+//! The first words with a fresh process: hello, describe, and its objects back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hull_plugin::image::ImageSourceClient;
+use hull_plugin::instance::InstanceDriverClient;
+use hull_plugin::network::NetworkDriverClient;
+use hull_plugin::storage::StorageDriverClient;
+use hull_plugin::tarpc::client::Config;
+use hull_plugin::{
+    CONTRACT, Description, DriverError, HostHello, LifecycleClient, PluginKind, RequestId, StoredHandle, connect,
+    context,
+};
+use tokio_util::task::TaskTracker;
+
+use super::handle::Spec;
+use super::session::DriverClient;
+use crate::plugins::sandbox::Sockets;
+
+/// A batch of handles must fit a frame of 64 KiB with room to spare; one handle has at most 32 KiB.
+const BATCH_BYTES: usize = 48 * 1024;
+/// What one handle costs beside its data.
+const HANDLE_OVERHEAD: usize = 320;
+
+/// Why a process is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GreetError {
+    #[error("it gave no greeting")]
+    Silent(#[source] hull_plugin::tarpc::client::RpcError),
+    #[error("it speaks contract versions {oldest} to {newest}, hulld {} to {}", CONTRACT.oldest, CONTRACT.newest)]
+    Contract { oldest: u32, newest: u32 },
+    #[error("it says it is the {kind:?} driver `{name}`")]
+    Identity { kind: PluginKind, name: String },
+    #[error("its sockets cannot be used")]
+    Socket(#[source] std::io::Error),
+    #[error("it did not take its objects over")]
+    Recover(#[source] DriverError),
+}
+
+/// A process that has said who it is.
+pub(super) struct Greeted {
+    pub(super) lifecycle: LifecycleClient,
+    pub(super) driver: DriverClient,
+    pub(super) description: Arc<Description>,
+}
+
+/// Connects to the process and hears who it is. The caller bounds the time.
+pub(super) async fn greet(spec: Arc<Spec>, sockets: Sockets, tasks: TaskTracker) -> Result<Greeted, GreetError> {
+    let kind = spec.installed.manifest.kind;
+    let lifecycle = LifecycleClient::new(Config::default(), connect(sockets.lifecycle).map_err(GreetError::Socket)?);
+    tasks.spawn(lifecycle.dispatch);
+    let lifecycle = lifecycle.client;
+    let driver = connect_driver(kind, sockets.driver, &tasks).map_err(GreetError::Socket)?;
+
+    let request = || context(RequestId(0), super::state::GREETING * 2);
+    let hello = HostHello { version: env!("CARGO_PKG_VERSION").into(), contract: CONTRACT };
+    let hello = lifecycle.hello(request(), hello).await.map_err(GreetError::Silent)?;
+    if CONTRACT.settle(hello.contract).is_none() {
+        return Err(GreetError::Contract { oldest: hello.contract.oldest, newest: hello.contract.newest });
+    }
+    let description = lifecycle.describe(request()).await.map_err(GreetError::Silent)?;
+    let expected = &spec.installed.manifest.name;
+    if hello.kind != kind || &crate::plugins::plugin_name(kind, &description.driver) != expected {
+        return Err(GreetError::Identity { kind: hello.kind, name: description.driver });
+    }
+    Ok(Greeted { lifecycle, driver, description: Arc::new(description) })
+}
+
+fn connect_driver(
+    kind: PluginKind,
+    socket: std::os::fd::OwnedFd,
+    tasks: &TaskTracker,
+) -> std::io::Result<DriverClient> {
+    macro_rules! client {
+        ($client:ident, $variant:ident) => {{
+            let new = $client::new(Config::default(), connect(socket)?);
+            tasks.spawn(new.dispatch);
+            DriverClient::$variant(new.client)
+        }};
+    }
+    Ok(match kind {
+        PluginKind::Storage => client!(StorageDriverClient, Storage),
+        PluginKind::Network => client!(NetworkDriverClient, Network),
+        PluginKind::Instance => client!(InstanceDriverClient, Instance),
+        PluginKind::Image => client!(ImageSourceClient, Image),
+    })
+}
+
+/// Gives the process the handles of its objects, and tells their owner what became of each.
+pub(super) async fn recover(spec: Arc<Spec>, lifecycle: LifecycleClient) -> Result<(), GreetError> {
+    let source = &spec.environment.handles;
+    let handles = source.handles(&spec.name.plugin, spec.name.pool.as_ref());
+    let mut outcomes = Vec::with_capacity(handles.len());
+    for batch in batches(handles) {
+        let request = context(RequestId(0), Duration::from_secs(30));
+        let answer = lifecycle.recover(request, batch.clone()).await.map_err(GreetError::Silent)?;
+        let recovered = answer.map_err(GreetError::Recover)?;
+        if recovered.len() != batch.len() {
+            let message = format!("it answered for {} of {} objects", recovered.len(), batch.len());
+            return Err(GreetError::Recover(DriverError::internal(message)));
+        }
+        outcomes.extend(batch.into_iter().map(|handle| handle.object).zip(recovered));
+    }
+    if !outcomes.is_empty() {
+        source.recovered(&spec.name.plugin, spec.name.pool.as_ref(), outcomes);
+    }
+    Ok(())
+}
+
+fn batches(handles: Vec<StoredHandle>) -> Vec<Vec<StoredHandle>> {
+    let mut batches: Vec<Vec<StoredHandle>> = Vec::new();
+    let mut room = 0;
+    for handle in handles {
+        let size = handle.handle.data.len() + HANDLE_OVERHEAD;
+        match batches.last_mut() {
+            Some(batch) if size <= room => {
+                room -= size;
+                batch.push(handle);
+            }
+            _ => {
+                room = BATCH_BYTES.saturating_sub(size);
+                batches.push(vec![handle]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hull_plugin::Handle;
+
+    #[test]
+    fn batches_fit_a_frame_and_lose_nothing() {
+        let handle = |index: usize, size| StoredHandle {
+            object: format!("c{index}"),
+            handle: Handle { version: 1, data: vec![0; size] },
+        };
+        let handles: Vec<_> = (0..500).map(|index| handle(index, index * 7 % 32_768)).collect();
+        let batches = batches(handles.clone());
+        for batch in &batches {
+            let bytes: usize = batch.iter().map(|handle| handle.handle.data.len() + HANDLE_OVERHEAD).sum();
+            assert!(bytes <= BATCH_BYTES && !batch.is_empty());
+        }
+        let names: Vec<_> = batches.into_iter().flatten().map(|handle| handle.object).collect();
+        assert_eq!(names, handles.into_iter().map(|handle| handle.object).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,150 @@
+//! What callers hold of a plugin process: its name, its state, and a way to ask for it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hull_plugin::{Code, Description, DriverError, Manifest, PoolName};
+use tokio::sync::{mpsc, watch};
+
+use super::owner::{self, Command};
+use super::session::Session;
+use crate::plugins::Environment;
+
+/// How long a call waits for a plugin that is starting, restarting or taking its objects over.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which process: one a driver, or one a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ProcessName {
+    pub(crate) plugin: String,
+    pub(crate) pool: Option<PoolName>,
+}
+
+/// `network-bridge`, `storage-dir@default`: also the name of its cgroup.
+impl fmt::Display for ProcessName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.plugin)?;
+        self.pool.iter().try_for_each(|pool| write!(f, "@{pool}"))
+    }
+}
+
+/// A plugin as it lies on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Installed {
+    pub(crate) manifest: Manifest,
+    pub(crate) executable: PathBuf,
+}
+
+/// Everything about a process that does not change.
+pub(crate) struct Spec {
+    pub(crate) name: ProcessName,
+    pub(crate) installed: Arc<Installed>,
+    /// The pool's directory, for storage drivers.
+    pub(crate) pool_source: Option<PathBuf>,
+    pub(crate) environment: Arc<Environment>,
+}
+
+/// Where a process stands.
+#[derive(Clone)]
+pub(crate) enum Status {
+    Stopped,
+    Starting,
+    Ready(Arc<Session>),
+    /// Quarantined, and why.
+    Failed(Arc<str>),
+}
+
+/// A plugin process, whether it runs now or not.
+pub(crate) struct Process {
+    pub(crate) spec: Arc<Spec>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) status: watch::Receiver<Status>,
+    /// What the last process that ended left as its account.
+    pub(super) last_end: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Process {
+    /// The process and its owner task; nothing is started yet.
+    pub(crate) fn new(spec: Spec) -> Arc<Self> {
+        let spec = Arc::new(spec);
+        let (commands, receiver) = mpsc::channel(64);
+        let (status_sender, status) = watch::channel(Status::Stopped);
+        let (end_sender, last_end) = watch::channel(None);
+        let tracker = &spec.environment.tasks;
+        let stop = spec.environment.stop.clone();
+        tracker.spawn(owner::run(owner::Owner::new(spec.clone(), status_sender, end_sender), receiver, stop));
+        Arc::new(Self { spec, commands, status, last_end })
+    }
+
+    pub(crate) fn plugin(&self) -> &str {
+        &self.spec.name.plugin
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// The running process, started if need be.
+    ///
+    /// # Errors
+    /// `Unavailable`: quarantined, or not ready in time.
+    pub(crate) async fn ready(&self) -> Result<Arc<Session>, DriverError> {
+        if let Status::Ready(session) = &*self.status.borrow() {
+            return Ok(session.clone());
+        }
+        self.send(Command::Wanted).await;
+        let mut status = self.status.clone();
+        let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
+        match tokio::time::timeout(START_PATIENCE, settled).await {
+            Ok(Ok(status)) => match &*status {
+                Status::Ready(session) => Ok(session.clone()),
+                Status::Failed(reason) => Err(self.quarantined(reason)),
+                Status::Stopped | Status::Starting => Err(self.stopping()),
+            },
+            Ok(Err(_closed)) => Err(self.stopping()),
+            Err(_elapsed) => {
+                let message = format!("plugin `{}` was not ready within {START_PATIENCE:?}", self.spec.name);
+                Err(self.with_last_end(DriverError::new(Code::Unavailable, message)))
+            }
+        }
+    }
+
+    /// What the driver is and can do.
+    pub(crate) async fn describe(&self) -> Result<Arc<Description>, DriverError> {
+        Ok(self.ready().await?.description.clone())
+    }
+
+    /// Says that a process does not work any more; harmless if it is not the current one.
+    pub(crate) async fn report_hung(&self, generation: u64, why: String) {
+        self.send(Command::Hung { generation, why }).await;
+    }
+
+    /// Ends the process and starts it anew, whatever its state.
+    pub(crate) async fn restart(&self) {
+        self.send(Command::Reset).await;
+    }
+
+    async fn send(&self, command: Command) {
+        // Fails only when the owner has ended, and then the status channel says so.
+        let _ = self.commands.send(command).await;
+    }
+
+    fn quarantined(&self, reason: &str) -> DriverError {
+        let message = format!("plugin `{}` is out of service after too many crashes", self.spec.name);
+        let hint = format!("see the log, then `hull plugin restart {}`", self.spec.name.plugin);
+        DriverError::new(Code::Unavailable, message).because(reason).hint(hint)
+    }
+
+    fn stopping(&self) -> DriverError {
+        DriverError::new(Code::Unavailable, format!("plugin `{}` is not available: hulld is stopping", self.spec.name))
+    }
+
+    pub(crate) fn with_last_end(&self, error: DriverError) -> DriverError {
+        match &*self.last_end.borrow() {
+            Some(end) => error.because(end),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! One plugin process: started on first need, greeted, given its handles back, watched, restarted.
+//!
+//! [`owner`] is the one task that holds the process and applies [`state::step`]; everybody else has a [`Process`] and calls
+//! through it ([`call`]). Invariant: a [`session::Session`] stands for exactly one operating system process, and is cancelled
+//! when that process is gone. Start with [`call`].
+
+mod call;
+mod greet;
+mod handle;
+mod output;
+mod owner;
+mod session;
+mod state;
+
+pub(crate) use call::{Deadline, Method};
+pub(crate) use handle::{Installed, Process, ProcessName, Spec, Status};
+pub(crate) use output::Output;
+pub(crate) use session::Heartbeat;

@@ -1,0 +1,277 @@
+//! All plugins of one hulld: what is installed, what runs, and a handle to each.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hull_plugin::{Code, Description, DriverError, Manifest, PluginKind, PoolName};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::discover;
+use super::handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
+use super::process::{Installed, Process, ProcessName, Spec, Status};
+use super::services::Services;
+use super::source::HandleSource;
+use super::upcalls::ProgressReport;
+use crate::cgroups::Cgroups;
+use crate::keeper::KeeperClient;
+
+/// What the plugins need of hulld.
+pub struct Settings {
+    pub hull_dir: PathBuf,
+    /// hulld's own program, which builds the sandboxes (`--sandbox`), and beside which plugins are looked for.
+    pub executable: PathBuf,
+    pub keeper: KeeperClient,
+    pub cgroups: Cgroups,
+    pub handles: Arc<dyn HandleSource>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PluginsError {
+    #[error("cannot make the directory `{}` for the plugins' state", path.display())]
+    StateDirectory { path: PathBuf, source: std::io::Error },
+}
+
+/// What every process shares.
+pub(crate) struct Environment {
+    pub(crate) hull_dir: PathBuf,
+    pub(crate) executable: PathBuf,
+    pub(crate) keeper: KeeperClient,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) handles: Arc<dyn HandleSource>,
+    pub(crate) progress: broadcast::Sender<ProgressReport>,
+    pub(crate) services: Services,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The plugins. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugins(Arc<Inner>);
+
+struct Inner {
+    environment: Arc<Environment>,
+    installed: BTreeMap<String, Arc<Installed>>,
+    processes: Mutex<BTreeMap<ProcessName, Arc<Process>>>,
+}
+
+/// A plugin, for lists.
+#[derive(Clone, Debug)]
+pub struct PluginSummary {
+    pub manifest: Manifest,
+    pub executable: PathBuf,
+    /// Its processes: name (`storage-dir@default`) and state.
+    pub processes: Vec<(String, PluginState)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginState {
+    Stopped,
+    Starting,
+    Ready { pid: i32 },
+    Failed { reason: String },
+}
+
+/// `storage-dir`: how a driver's plugin is called.
+pub(crate) fn plugin_name(kind: PluginKind, driver: &str) -> String {
+    let kind = match kind {
+        PluginKind::Storage => "storage",
+        PluginKind::Network => "network",
+        PluginKind::Instance => "instance",
+        PluginKind::Image => "image",
+    };
+    format!("{kind}-{driver}")
+}
+
+impl Plugins {
+    /// Finds the plugins. None is started before it is needed.
+    pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
+        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
+        let state = hull_dir.join("plugins");
+        std::fs::create_dir_all(&state).map_err(|source| PluginsError::StateDirectory { path: state, source })?;
+        let installed = discover::installed(&executable, &hull_dir);
+        let services = Services::new(keeper.clone());
+        let environment = Environment {
+            hull_dir,
+            executable,
+            keeper,
+            cgroups,
+            handles,
+            progress: broadcast::channel(256).0,
+            services,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let environment = Arc::new(environment);
+        environment.services.adopt(&environment).await;
+        Ok(Self(Arc::new(Inner { environment, installed, processes: Mutex::default() })))
+    }
+
+    /// The driver of one pool whose directory on the host is `source` (it must exist by the first call).
+    pub fn storage(&self, pool: &PoolName, driver: &str, source: &Path) -> Result<StorageHandle, DriverError> {
+        let process = self.process(PluginKind::Storage, driver, Some((pool, source)))?;
+        Ok(StorageHandle { process, source: Arc::new(source.to_owned()) })
+    }
+
+    pub fn network(&self, driver: &str) -> Result<NetworkHandle, DriverError> {
+        self.process(PluginKind::Network, driver, None).map(|process| NetworkHandle { process })
+    }
+
+    pub fn instance(&self, driver: &str) -> Result<InstanceHandle, DriverError> {
+        self.process(PluginKind::Instance, driver, None).map(|process| InstanceHandle { process })
+    }
+
+    pub fn image(&self, driver: &str) -> Result<ImageHandle, DriverError> {
+        self.process(PluginKind::Image, driver, None).map(|process| ImageHandle { process })
+    }
+
+    /// The image source that serves a remote's `protocol`.
+    pub async fn image_by_protocol(&self, protocol: &str) -> Result<ImageHandle, DriverError> {
+        self.image_that_can(&format!("protocol:{protocol}")).await
+    }
+
+    /// The driver that takes uploads apart and reads images' metadata.
+    pub async fn image_inspector(&self) -> Result<ImageHandle, DriverError> {
+        self.image_that_can("inspect").await
+    }
+
+    /// The words of all installed drivers of a kind, without starting any.
+    pub fn drivers(&self, kind: PluginKind) -> Vec<String> {
+        let prefix = plugin_name(kind, "");
+        let of_kind = self.0.installed.values().filter(|installed| installed.manifest.kind == kind);
+        of_kind.filter_map(|installed| installed.manifest.name.strip_prefix(&prefix).map(str::to_owned)).collect()
+    }
+
+    /// What the drivers of a kind can do. Starts those that do not run (storage drivers in a process without a pool);
+    /// one that cannot be started is left out and logged.
+    pub async fn descriptions(&self, kind: PluginKind) -> Vec<Arc<Description>> {
+        let describe = self.drivers(kind).into_iter().map(|driver| async move {
+            let described = match self.process(kind, &driver, None) {
+                Ok(process) => process.describe().await,
+                Err(error) => Err(error),
+            };
+            described.inspect_err(|error| tracing::warn!(driver, %error, "a driver does not describe itself")).ok()
+        });
+        futures::future::join_all(describe).await.into_iter().flatten().collect()
+    }
+
+    /// What is installed and what of it runs.
+    pub fn list(&self) -> Vec<PluginSummary> {
+        let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let summary = |(name, installed): (&String, &Arc<Installed>)| PluginSummary {
+            manifest: installed.manifest.clone(),
+            executable: installed.executable.clone(),
+            processes: (processes.values().filter(|process| process.plugin() == name))
+                .map(|process| (process.spec.name.to_string(), state_of(&process.status())))
+                .collect(),
+        };
+        self.0.installed.iter().map(summary).collect()
+    }
+
+    /// Ends all processes of a plugin and starts them anew, quarantined ones too.
+    ///
+    /// # Errors
+    /// `NotFound`: no such plugin is installed.
+    pub async fn restart(&self, plugin: &str) -> Result<(), DriverError> {
+        if !self.0.installed.contains_key(plugin) {
+            return Err(DriverError::not_found(format!("no plugin `{plugin}` is installed")));
+        }
+        let processes: Vec<_> = {
+            let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+            processes.values().filter(|process| process.plugin() == plugin).cloned().collect()
+        };
+        for process in processes {
+            process.restart().await;
+        }
+        Ok(())
+    }
+
+    /// Every progress report of every plugin, from now on.
+    pub fn progress(&self) -> broadcast::Receiver<ProgressReport> {
+        self.0.environment.progress.subscribe()
+    }
+
+    /// Ends all plugin processes; services and what the drivers made live on. Bounded.
+    pub async fn shutdown(&self) {
+        let Environment { stop, tasks, .. } = &*self.0.environment;
+        stop.cancel();
+        tasks.close();
+        if tokio::time::timeout(Duration::from_secs(3), tasks.wait()).await.is_err() {
+            tracing::warn!("some plugins' tasks did not end in time");
+        }
+    }
+
+    pub(crate) fn environment(&self) -> &Arc<Environment> {
+        &self.0.environment
+    }
+
+    async fn image_that_can(&self, capability: &str) -> Result<ImageHandle, DriverError> {
+        let mut failures = Vec::new();
+        for driver in self.drivers(PluginKind::Image) {
+            let handle = self.image(&driver)?;
+            match handle.describe().await {
+                Ok(description) if description.can(capability) => return Ok(handle),
+                Ok(_) => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        let message = format!("no image driver has the capability `{capability}`");
+        let error = failures.iter().fold(DriverError::new(Code::Unsupported, message), DriverError::because);
+        Err(error)
+    }
+
+    fn process(
+        &self,
+        kind: PluginKind,
+        driver: &str,
+        pool: Option<(&PoolName, &Path)>,
+    ) -> Result<Arc<Process>, DriverError> {
+        let plugin = plugin_name(kind, driver);
+        let Some(installed) = self.0.installed.get(&plugin) else {
+            let message = format!("no {kind:?} driver `{driver}` is installed").to_lowercase();
+            let known = self.drivers(kind).join("`, `");
+            return Err(DriverError::new(Code::NotFound, message).hint(format!("installed are: `{known}`")));
+        };
+        let name = ProcessName { plugin, pool: pool.map(|(pool, _)| pool.clone()) };
+        let mut processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = pool.map(|(_, source)| source.to_owned());
+        if let Some(process) = processes.get(&name) {
+            if process.spec.pool_source == source {
+                return Ok(process.clone());
+            }
+        }
+        let environment = self.0.environment.clone();
+        let spec = Spec { name: name.clone(), installed: installed.clone(), pool_source: source, environment };
+        let process = Process::new(spec);
+        processes.insert(name, process.clone());
+        Ok(process)
+    }
+}
+
+fn state_of(status: &Status) -> PluginState {
+    match status {
+        Status::Stopped => PluginState::Stopped,
+        Status::Starting => PluginState::Starting,
+        Status::Ready(session) => PluginState::Ready { pid: session.pid },
+        Status::Failed(reason) => PluginState::Failed { reason: reason.to_string() },
+    }
+}
+
+/// An error and all its causes on one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// A wait status in words.
+pub(crate) fn describe_status(status: i32) -> String {
+    let signal = status & 0x7f;
+    if signal == 0 {
+        return format!("exited with status {}", (status >> 8) & 0xff);
+    }
+    let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str());
+    format!("killed by signal {signal} ({name})")
+}

@@ -1,0 +1,214 @@
+//! hulld's side of starting a sandboxed process.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hull_sys::message::{packet_pair, receive};
+use hull_sys::process;
+use hull_sys::spawn::c_string;
+use nix::fcntl::OFlag;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::Signal;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::build::plugin_plan;
+use super::plan::Plan;
+use super::stage::{FAILED, STARTED};
+use crate::cgroups::CgroupError;
+use crate::keeper::KeeperClient;
+use crate::plugins::process::Spec;
+
+/// Building a sandbox takes milliseconds; one that takes so long has met something that hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error("its manifest asks for the impossible: {why}")]
+    Manifest { why: String },
+    #[error("its manifest has no service `{service}`")]
+    NoService { service: String },
+    #[error("the pool's directory `{path}` is missing")]
+    Pool { path: String },
+    #[error("cannot make its directory `{}`", path.display())]
+    State { path: PathBuf, source: io::Error },
+    #[error("cannot bound it")]
+    Cgroup(#[source] CgroupError),
+    #[error("cannot start the sandbox stage")]
+    System(#[source] io::Error),
+    #[error("its sandbox cannot be built: {0}")]
+    Stage(String),
+    #[error("its sandbox was not built within {PATIENCE:?}")]
+    Slow,
+}
+
+impl From<io::Error> for SpawnError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<nix::errno::Errno> for SpawnError {
+    fn from(error: nix::errno::Errno) -> Self {
+        Self::System(error.into())
+    }
+}
+
+/// hulld's ends of the channels it calls by.
+pub(crate) struct Sockets {
+    pub(crate) lifecycle: OwnedFd,
+    pub(crate) driver: OwnedFd,
+}
+
+/// hulld's ends of all of a plugin's channels.
+pub(crate) struct PluginSockets {
+    pub(crate) lifecycle: OwnedFd,
+    pub(crate) driver: OwnedFd,
+    pub(crate) host: OwnedFd,
+}
+
+/// A sandboxed process.
+pub(crate) struct Child {
+    pid: i32,
+    process: AsyncFd<OwnedFd>,
+}
+
+/// Whom a process is to be a child of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// hulld: it ends with it.
+    Supervisor,
+    /// The keeper: it outlives hulld.
+    Keeper,
+}
+
+/// Starts a plugin's process; also returns the reading end of its output.
+pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
+    let environment = &spec.environment;
+    let key = format!("process/{}", spec.name);
+    end_predecessor(&environment.keeper, &key).await;
+    let plan = plugin_plan(spec)?;
+    let (lifecycle, their_lifecycle) = packet_pair()?;
+    let (driver, their_driver) = packet_pair()?;
+    let (host, their_host) = packet_pair()?;
+    let (output, their_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let theirs = [their_lifecycle.as_fd(), their_driver.as_fd(), their_host.as_fd()];
+    let child = spawn(&environment.executable, &plan, &theirs, their_output.as_fd(), Target::Supervisor).await?;
+    environment.keeper.store(&key, child.process()).await?;
+    Ok((child, PluginSockets { lifecycle, driver, host }, output))
+}
+
+/// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.
+async fn end_predecessor(keeper: &KeeperClient, key: &str) {
+    if let Ok(Some(old)) = keeper.fetch(key).await
+        && process::signal(&old, Some(Signal::SIGKILL)).is_ok()
+    {
+        // Past the bound it is stuck in the kernel, and nothing more can be done about it.
+        let _ = tokio::time::timeout(Duration::from_millis(500), crate::keeper::ended(&old)).await;
+    }
+}
+
+/// Carries out `plan` with `descriptors` from 3 on.
+pub(crate) async fn spawn(
+    stage: &std::path::Path,
+    plan: &Plan,
+    descriptors: &[BorrowedFd<'_>],
+    output: BorrowedFd<'_>,
+    target: Target,
+) -> Result<Child, SpawnError> {
+    let (status, their_status) = packet_pair()?;
+    let written = write_plan(plan)?;
+    let null = std::fs::File::open("/dev/null")?;
+    let mut table = vec![(0, null.as_fd()), (1, output), (2, output)];
+    let extra = [written.as_fd(), their_status.as_fd()];
+    table.extend((3..).zip(descriptors.iter().copied().chain(extra)));
+    let target_word = match target {
+        Target::Supervisor => "supervisor",
+        Target::Keeper => "keeper",
+    };
+    let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target_word];
+    let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let program = c_string(stage.as_os_str().as_encoded_bytes())?;
+    let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+    let stage = process::open(stage.as_raw())?;
+    drop(their_status);
+    let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
+    if answer.is_err() {
+        let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
+    }
+    reap(stage).await;
+    let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
+    Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
+}
+
+fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {
+    let memory = memfd_create(c"plan", MFdFlags::MFD_CLOEXEC)?;
+    let mut file = std::fs::File::from(memory);
+    file.write_all(&serde_json::to_vec(plan)?)?;
+    io::Seek::rewind(&mut file)?;
+    Ok(file.into())
+}
+
+/// Listens to the stage until the program runs, which closes the socket, or it says what failed.
+async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
+    let status = crate::sys::watch(status.try_clone()?, Interest::READABLE)?;
+    let mut started = None;
+    let mut buffer = [0; 4096];
+    loop {
+        let read = |socket: &OwnedFd| Ok(receive(socket.as_fd(), &mut buffer)?);
+        let (length, descriptors) = status.async_io(Interest::READABLE, read).await?;
+        match (buffer[..length].split_first(), descriptors.into_iter().next()) {
+            (None, _) => break,
+            (Some((&STARTED, rest)), Some(process)) => {
+                let pid = rest.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
+                started = Some((pid, process));
+            }
+            (Some((&FAILED, text)), _) => return Err(SpawnError::Stage(String::from_utf8_lossy(text).into_owned())),
+            _ => {}
+        }
+    }
+    started.ok_or_else(|| SpawnError::Stage("the stage ended without a word".into()))
+}
+
+/// The stage has done its work: it ends at once.
+async fn reap(stage: OwnedFd) {
+    // A stage that does not end is stuck in the kernel; the keeper will reap it.
+    let _ = tokio::time::timeout(Duration::from_secs(1), crate::keeper::ended(&stage)).await;
+    let _ = process::wait_child(stage.as_fd());
+}
+
+impl Child {
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) fn process(&self) -> BorrowedFd<'_> {
+        self.process.get_ref().as_fd()
+    }
+
+    pub(crate) fn kill(&self) {
+        // One that has ended already is what was wanted.
+        let _ = process::signal(self.process(), Some(Signal::SIGKILL));
+    }
+
+    /// Resolves when the process has ended.
+    pub(crate) async fn exited(&self) {
+        // The only failure is a closing event loop, and then nobody waits any more.
+        let _ = self.process.readable().await.map(|mut guard| guard.retain_ready());
+    }
+
+    /// How it ended. Reaps it.
+    pub(crate) fn status(&self) -> Option<i32> {
+        process::wait_child(self.process()).ok().flatten().or_else(|| process::exit_status(self.process()))
+    }
+
+    /// Where in the kernel the process is.
+    pub(crate) fn kernel_stack(&self) -> String {
+        let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
+        let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
+        if frames.is_empty() { "an unknown place".into() } else { frames.join(" < ") }
+    }
+}

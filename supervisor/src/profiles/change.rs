@@ -1,0 +1,106 @@
+//! Making, changing, renaming and deleting a profile: checks, one transaction, then memory, then the instances.
+
+use hull_api::ProfilePut;
+use http::HeaderMap;
+
+use super::model::{Profile, ProfileName, ProfilePatch};
+use super::store;
+use crate::api::{ApiError, check_etag};
+use crate::hull::Hull;
+use crate::instances::{self, validate};
+use crate::used_by;
+
+/// What a request makes of a profile.
+pub(super) enum Change {
+    Put(ProfilePut),
+    Patch(ProfilePatch),
+}
+
+pub(super) async fn create(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<(), ApiError> {
+    let _changing = hull.profiles.changing.lock().await;
+    if hull.profiles.find(name.as_str()).is_some() {
+        return Err(ApiError::conflict(format!("Error inserting \"{name}\" into database: The profile already exists")));
+    }
+    let profile = checked(hull, name.clone(), put)?;
+    save(hull, profile).await?;
+    hull.events.lifecycle("profile-created", &name.url());
+    Ok(())
+}
+
+pub(super) async fn update(hull: &Hull, name: &str, headers: &HeaderMap, change: Change) -> Result<(), ApiError> {
+    let changing = hull.profiles.changing.lock().await;
+    let old = hull.profiles.get(name)?;
+    check_etag(headers, &old.writable())?;
+    let put = match change {
+        Change::Put(put) => put,
+        Change::Patch(patch) => patch.onto(old.writable()),
+    };
+    let profile = checked(hull, old.name.clone(), put)?;
+    if profile == *old {
+        return Ok(());
+    }
+    save(hull, profile).await?;
+    drop(changing);
+    hull.events.lifecycle("profile-updated", &old.name.url());
+    instances::profile_changed(hull, name).await
+}
+
+pub(super) async fn rename(hull: &Hull, name: &str, to: ProfileName) -> Result<(), ApiError> {
+    let _changing = hull.profiles.changing.lock().await;
+    let old = hull.profiles.get(name)?;
+    if old.name.is_default() {
+        return Err(ApiError::new(http::StatusCode::FORBIDDEN, "The \"default\" profile cannot be renamed"));
+    }
+    if hull.profiles.find(to.as_str()).is_some() {
+        return Err(ApiError::conflict(format!("Name \"{to}\" already in use")));
+    }
+    // Instances name their profiles: renaming one in use would change all of them.
+    in_use(hull, name)?;
+    let renamed = Profile { name: to.clone(), ..(*old).clone() };
+    let (row, from) = (renamed.clone(), name.to_owned());
+    hull.database
+        .write(move |tx| {
+            store::delete(tx, &from)?;
+            store::put(tx, &row)
+        })
+        .await?;
+    hull.profiles.publish(renamed);
+    hull.profiles.withdraw(&old.name);
+    hull.events.lifecycle_with("profile-renamed", &to.url(), serde_json::json!({"old_name": name}));
+    Ok(())
+}
+
+pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
+    let _changing = hull.profiles.changing.lock().await;
+    let old = hull.profiles.get(name)?;
+    if old.name.is_default() {
+        return Err(ApiError::new(http::StatusCode::FORBIDDEN, "The \"default\" profile cannot be deleted"));
+    }
+    in_use(hull, name)?;
+    let gone = name.to_owned();
+    hull.database.write(move |tx| store::delete(tx, &gone)).await?;
+    hull.profiles.withdraw(&old.name);
+    hull.events.lifecycle("profile-deleted", &old.name.url());
+    Ok(())
+}
+
+fn in_use(hull: &Hull, name: &str) -> Result<(), ApiError> {
+    if used_by::profile(hull, name).is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::bad_request("Profile is currently in use"))
+}
+
+fn checked(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<Profile, ApiError> {
+    let profile = Profile::new(name, put);
+    validate::config(hull, &profile.config)?;
+    validate::devices(hull, &profile.devices)?;
+    Ok(profile)
+}
+
+async fn save(hull: &Hull, profile: Profile) -> Result<(), ApiError> {
+    let row = profile.clone();
+    hull.database.write(move |tx| store::put(tx, &row)).await?;
+    hull.profiles.publish(profile);
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Making a pool: its directory (for drivers that live in one), then what the driver makes in it, then its record.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+
+use hull_plugin::{Code, OperationId};
+use hull_api::StoragePoolsPost;
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Pool, pool_name};
+use super::validate::{self, SOURCE};
+use super::{mount, store};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plans::{self, AfterCrash, Plan};
+
+/// Makes a pool and returns its URL.
+pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String, ApiError> {
+    let name = pool_name(&post.name)?;
+    if post.driver.is_empty() {
+        return Err(ApiError::bad_request("No driver provided"));
+    }
+    let _changing = hull.storage.changing.lock().await;
+    if hull.storage.find(name.as_str()).is_some() {
+        return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
+    }
+    let description = mount::describe(hull, &post.driver).await?;
+    let mut config = post.config;
+    config.retain(|_, value| !value.is_empty());
+    validate::pool(&description, &config)?;
+    let place = match config.get(SOURCE) {
+        Some(source) => {
+            validate::source_directory(source)?;
+            Place::Given
+        }
+        None => Place::Own,
+    };
+    let mut pool = Pool { name, driver: post.driver, description: post.description, config };
+    let source = mount::source(hull, &pool);
+    pool.config.insert(SOURCE.into(), source.to_string_lossy().into_owned());
+    let url = pool.url();
+    plans::execute(CreatePool { pool, place }, hull, &OperationId::random()).await?;
+    Ok(url)
+}
+
+/// Whose directory a pool is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Place {
+    /// The administrator's: Hull neither makes nor removes it.
+    Given,
+    /// Below `HULL_DIR`.
+    Own,
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct CreatePool {
+    pool: Pool,
+    place: Place,
+}
+
+impl Plan for CreatePool {
+    const KIND: &'static str = "create-pool";
+    const STEPS: &'static [&'static str] = &["directory", "pool"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if step == "directory" {
+            return make_directory(hull, &self.pool, self.place);
+        }
+        let handle = hull.storage.handle(hull, &self.pool).await?;
+        let source = self.pool.config.get(SOURCE).cloned();
+        let mut config = handle.create_pool(operation, &self.pool.name, &self.pool.config).await?;
+        config.extend(source.map(|source| (SOURCE.to_owned(), source)));
+        self.pool.config = config;
+        Ok(())
+    }
+
+    async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if step == "directory" {
+            hull.plugins.release_storage(&self.pool.name).await;
+            return remove_directory(hull, &self.pool, self.place);
+        }
+        if hull.storage.find(self.pool.name.as_str()).is_some() || !mount::source(hull, &self.pool).exists() {
+            return Ok(());
+        }
+        let deleted = hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await;
+        match deleted {
+            // Foreign content was refused, and is not ours to remove.
+            Err(error) if matches!(error.code, Code::NotFound | Code::AlreadyExists) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        store::put_pool(tx, &self.pool)
+    }
+
+    fn published(self, hull: &Hull) {
+        let url = self.pool.url();
+        hull.storage.publish(self.pool);
+        hull.events.lifecycle("storage-pool-created", &url);
+    }
+}
+
+fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError> {
+    if place == Place::Given {
+        return Ok(());
+    }
+    let path = mount::source(hull, pool);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path);
+    made.map_err(|error| ApiError::internal(format!("cannot make the directory `{}`: {error}", path.display())))
+}
+
+/// Removes a pool's own directory, which the driver has emptied.
+pub(super) fn remove_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError> {
+    if place == Place::Given {
+        return Ok(());
+    }
+    let path = mount::default_source(hull, &pool.name);
+    match std::fs::remove_dir(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ApiError::internal(format!("cannot remove the directory `{}`: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}

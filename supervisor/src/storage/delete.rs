@@ -1,0 +1,64 @@
+//! Deleting a pool that nothing uses. Volumes of images go with it: they are copies of what the images are.
+
+use hull_plugin::{Code, OperationId};
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use super::create::{self, Place};
+use super::model::Pool;
+use super::{mount, store};
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plans::{self, AfterCrash, Plan};
+use crate::used_by;
+
+pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
+    let _changing = hull.storage.changing.lock().await;
+    let pool = hull.storage.by_text(name)?;
+    if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
+        return Err(ApiError::bad_request("The storage pool is currently in use"));
+    }
+    let own = mount::source(hull, &pool) == mount::default_source(hull, &pool.name);
+    let place = if own { Place::Own } else { Place::Given };
+    plans::execute(DeletePool { pool: (*pool).clone(), place }, hull, &OperationId::random()).await
+}
+
+/// See the module.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct DeletePool {
+    pool: Pool,
+    place: Place,
+}
+
+impl Plan for DeletePool {
+    const KIND: &'static str = "delete-pool";
+    const STEPS: &'static [&'static str] = &["pool", "directory"];
+    const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if step == "directory" {
+            hull.plugins.release_storage(&self.pool.name).await;
+            return create::remove_directory(hull, &self.pool, self.place);
+        }
+        if !mount::source(hull, &self.pool).exists() {
+            return Ok(()); // its place is gone: nothing is left to delete there
+        }
+        match hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await {
+            Err(error) if error.code == Code::NotFound => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    async fn undo(&mut self, _: &str, _: &Hull, _: &OperationId) -> Result<(), ApiError> {
+        Ok(()) // finished after a crash, never undone
+    }
+
+    fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
+        store::delete_pool(tx, &self.pool.name)
+    }
+
+    fn published(self, hull: &Hull) {
+        hull.storage.withdraw(&self.pool.name);
+        hull.events.lifecycle("storage-pool-deleted", &self.pool.url());
+    }
+}

@@ -1,0 +1,71 @@
+//! A pool's driver, and a volume as a descriptor.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hull_plugin::{Description, MountFd, OperationId, PluginKind, PoolName, VolumeName};
+use hull_sys::mount::{Depth, Links, open_beneath, open_tree_clone};
+
+use super::model::Pool;
+use super::registry::Storage;
+use super::validate::SOURCE;
+use crate::api::ApiError;
+use crate::hull::Hull;
+use crate::plugins::StorageHandle;
+
+impl Storage {
+    /// The process that serves the pool. It opens the pool on its first call, and again after a restart.
+    ///
+    /// # Errors
+    /// The driver is not installed. That it cannot start, or finds its pool damaged, is told by its methods.
+    pub(crate) async fn handle(&self, hull: &Hull, pool: &Pool) -> Result<StorageHandle, ApiError> {
+        let handle = hull.plugins.storage(&pool.name, &pool.driver, &source(hull, pool));
+        handle.map_err(|error| unavailable(pool, error.into()))
+    }
+
+    /// Mounts a volume and returns it, or a directory in it, as a detached mount.
+    pub(crate) async fn mount(
+        &self,
+        hull: &Hull,
+        pool: &PoolName,
+        volume: &VolumeName,
+        subdirectory: Option<&str>,
+        operation: &OperationId,
+    ) -> Result<MountFd, ApiError> {
+        let pool = self.pool(pool)?;
+        let root = self.handle(hull, &pool).await?.mounted(operation, volume).await?;
+        let Some(subdirectory) = subdirectory else { return Ok(root) };
+        below(&root, Path::new(subdirectory)).map_err(|error| {
+            ApiError::internal(format!("cannot open `{subdirectory}` of volume `{volume}` in pool `{}`: {error}", pool.name))
+        })
+    }
+}
+
+/// What a driver is and can do, before it has a pool.
+pub(super) async fn describe(hull: &Hull, driver: &str) -> Result<Arc<Description>, ApiError> {
+    let known = hull.plugins.descriptions(PluginKind::Storage).await;
+    known.into_iter().find(|one| one.driver == driver).ok_or_else(|| ApiError::bad_request("Unknown driver"))
+}
+
+/// Where a pool is: what its configuration says, or its place below `HULL_DIR`.
+pub(super) fn source(hull: &Hull, pool: &Pool) -> PathBuf {
+    match pool.config.get(SOURCE).filter(|source| !source.is_empty()) {
+        Some(source) => PathBuf::from(source),
+        None => default_source(hull, &pool.name),
+    }
+}
+
+pub(super) fn default_source(hull: &Hull, pool: &PoolName) -> PathBuf {
+    hull.directory.join("storage-pools").join(pool.as_str())
+}
+
+/// Follows no link: what is in a volume is a tenant's.
+fn below(root: &MountFd, path: &Path) -> nix::Result<MountFd> {
+    let directory = open_beneath(root.as_fd(), path, nix::libc::O_PATH | nix::libc::O_DIRECTORY, Links::Refuse)?;
+    open_tree_clone(directory.as_fd(), Path::new(""), Depth::This).map(MountFd::new)
+}
+
+fn unavailable(pool: &Pool, error: ApiError) -> ApiError {
+    error.context(format_args!("storage pool \"{}\" is not available", pool.name))
+}

@@ -1,0 +1,107 @@
+//! All pools and volumes in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hull_plugin::{PoolName, VolumeName};
+
+use super::model::{Pool, VolumeRow};
+use super::store;
+use crate::api::ApiError;
+use crate::state::{Database, StateError};
+
+pub(crate) struct Storage {
+    known: RwLock<Known>,
+    /// One change of a pool or custom volume at a time, from check to publication.
+    pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    pools: BTreeMap<String, Arc<Pool>>,
+    volumes: BTreeMap<PoolName, BTreeMap<VolumeName, Arc<VolumeRow>>>,
+}
+
+impl Storage {
+    pub(crate) fn load(database: &Database) -> Result<Self, StateError> {
+        let mut known = Known::default();
+        for pool in store::all_pools(database)? {
+            known.pools.insert(pool.name.to_string(), Arc::new(pool));
+        }
+        for volume in store::all_volumes(database)? {
+            known.insert(volume);
+        }
+        Ok(Self { known: RwLock::new(known), changing: tokio::sync::Mutex::new(()) })
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {
+        self.read().pools.get(name).cloned()
+    }
+
+    pub(crate) fn pool(&self, name: &PoolName) -> Result<Arc<Pool>, ApiError> {
+        self.by_text(name.as_str())
+    }
+
+    /// By what a URL says; an impossible name is not found rather than invalid.
+    pub(crate) fn by_text(&self, name: &str) -> Result<Arc<Pool>, ApiError> {
+        self.find(name).ok_or_else(|| ApiError::not_found("Storage pool not found"))
+    }
+
+    /// Every pool, by name.
+    pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {
+        self.read().pools.values().cloned().collect()
+    }
+
+    /// The volumes of a pool, by name.
+    pub(crate) fn volumes(&self, pool: &PoolName) -> Vec<Arc<VolumeRow>> {
+        self.read().volumes.get(pool).into_iter().flat_map(|volumes| volumes.values().cloned()).collect()
+    }
+
+    pub(crate) fn volume(&self, pool: &PoolName, name: &VolumeName) -> Option<Arc<VolumeRow>> {
+        self.read().volumes.get(pool)?.get(name).cloned()
+    }
+
+    /// After the transaction with [`super::insert_volume`].
+    pub(crate) fn volume_added(&self, volume: VolumeRow) {
+        self.write().insert(volume);
+    }
+
+    /// After the transaction with [`super::delete_volume`].
+    pub(crate) fn volume_removed(&self, pool: &PoolName, name: &VolumeName) {
+        if let Some(volumes) = self.write().volumes.get_mut(pool) {
+            volumes.remove(name);
+        }
+    }
+
+    /// After the transaction with [`super::rename_volume`].
+    pub(crate) fn volume_renamed(&self, pool: &PoolName, from: &VolumeName, to: &VolumeName) {
+        let mut known = self.write();
+        if let Some(volume) = known.volumes.get_mut(pool).and_then(|volumes| volumes.remove(from)) {
+            known.insert(VolumeRow { name: to.clone(), ..(*volume).clone() });
+        }
+    }
+
+    pub(super) fn publish(&self, pool: Pool) {
+        self.write().pools.insert(pool.name.to_string(), Arc::new(pool));
+    }
+
+    pub(super) fn withdraw(&self, pool: &PoolName) {
+        let mut known = self.write();
+        known.pools.remove(pool.as_str());
+        known.volumes.remove(pool);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn insert(&mut self, volume: VolumeRow) {
+        self.volumes.entry(volume.pool.clone()).or_default().insert(volume.name.clone(), Arc::new(volume));
+    }
+}

@@ -1,0 +1,78 @@
+//! A HULL_DIR of its own with the probe plugin, and everything below the state layer.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub(crate) use hulld::cgroups::Cgroups;
+pub(crate) use hulld::keeper::KeeperClient;
+use hulld::plugins::{HandleSource, Plugins, Settings, StorageHandle};
+
+/// hulld's binary and the probe, built once.
+pub(crate) fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let hulld = PathBuf::from(env!("CARGO_BIN_EXE_hulld"));
+        let probe = hulld.with_file_name("examples").join("storage-probe");
+        assert!(probe.is_file(), "`cargo test` builds the examples: {}", probe.display());
+        let place = hulld.with_file_name("hulld-tests");
+        std::fs::create_dir_all(&place).unwrap();
+        for (from, name) in [(&hulld, "hulld"), (&probe, "storage-probe")] {
+            let (to, fresh) = (place.join(name), place.join(format!("{name}.{}", std::process::id())));
+            std::fs::copy(from, &fresh).unwrap();
+            std::fs::rename(&fresh, &to).unwrap(); // parallel tests never see half a program
+        }
+        place
+    })
+}
+
+pub(crate) struct Host {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) plugins: Plugins,
+    pub(crate) keeper: KeeperClient,
+    pub(crate) cgroups: Cgroups,
+}
+
+impl Host {
+    pub(crate) async fn new() -> Self {
+        Self::with(std::sync::Arc::new(hulld::plugins::NoHandles)).await
+    }
+
+    pub(crate) async fn with(handles: std::sync::Arc<dyn HandleSource>) -> Self {
+        hulld::logging::init();
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, _thread) = hulld::keeper::in_thread().unwrap();
+        let keeper = KeeperClient::connect(socket).unwrap();
+        let cgroups = Cgroups::open(directory.path()).unwrap();
+        std::fs::create_dir(directory.path().join("pool")).unwrap();
+        let settings = Settings {
+            hull_dir: directory.path().to_owned(),
+            executable: programs().join("hulld"),
+            keeper: keeper.clone(),
+            cgroups: cgroups.clone(),
+            handles,
+        };
+        let plugins = Plugins::start(settings).await.unwrap();
+        Self { directory, plugins, keeper, cgroups }
+    }
+
+    /// The probe on a pool; a namespace's root must be able to write in it.
+    pub(crate) fn pool(&self) -> StorageHandle {
+        let source = self.directory.path().join("pool");
+        Command::new("chmod").arg("777").arg(&source).status().unwrap();
+        self.plugins.storage(&"default".parse().unwrap(), "probe", &source).unwrap()
+    }
+
+    /// Ends everything and proves that nothing is left.
+    pub(crate) async fn close(self) {
+        self.plugins.shutdown().await;
+        self.cgroups.all().kill_all(std::time::Duration::from_secs(5)).await.unwrap();
+        self.cgroups.all().remove().unwrap();
+    }
+}
+
+/// Gives the probe an order; the answer is a number or the text of what happened.
+pub(crate) async fn order(pool: &StorageHandle, order: &str) -> Result<u64, String> {
+    let volume = format!("order/{order}").parse().unwrap();
+    pool.volume_usage(&volume).await.map(|usage| usage.bytes_used).map_err(|error| error.to_string())
+}
