@@ -6,7 +6,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use hull_sys::{process, terminal};
+use hull_sys::{fork, terminal};
 use instance_container::order::{self, Failure, FailureKind, MountPoint, Report, Start};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
