@@ -90,7 +90,8 @@ async fn run<A: Application>() -> Result<(), DaemonError> {
     let settings =
         Settings { hull_dir: hull_dir.clone(), executable, keeper: keeper.clone(), cgroups: cgroups.clone(), handles };
     let plugins = Plugins::start(settings).await?;
-    let foundation = Foundation { hull_dir, keeper: keeper.clone(), cgroups, plugins: plugins.clone() };
+    let foundation =
+        Foundation { hull_dir, keeper: keeper.clone(), cgroups: cgroups.clone(), plugins: plugins.clone() };
     let (application, router) = A::start(foundation).await?;
     let gateways = Gateways::start(&plugins, listener, router)?;
     if let Err(error) = keeper.ready().await {
@@ -103,6 +104,7 @@ async fn run<A: Application>() -> Result<(), DaemonError> {
     gateways.shutdown().await;
     application.stop(how).await;
     plugins.shutdown().await;
+    cgroups.all().tidy();
     Ok(())
 }
 
