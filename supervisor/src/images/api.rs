@@ -104,3 +104,11 @@ fn found(hull: &Hull, scope: &Scope, prefix: &str) -> Result<Arc<Image>, crate::
 fn rendered(hull: &Hull, image: &Image) -> hull_api::Image {
     image.rendered(hull.images.aliases_of(&image.fingerprint))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_routes_of_images_and_aliases_do_not_collide() {
+        assert!(super::routes().has_routes()); // a collision panics
+    }
+}
