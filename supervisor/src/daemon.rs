@@ -86,7 +86,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     let listener = gateway::listen(directory, &keeper).await?;
     let cgroups = Cgroups::open(directory)?;
     let hull = assemble(directory, &executable, &keeper, cgroups.clone()).await?;
-    let ended = instances::adopt_all(&hull)?;
+    let ended = instances::adopt_all(&hull).await?;
     take_up(&hull, ended).await?;
 
     let stop = CancellationToken::new();

@@ -1,6 +1,7 @@
 //! All plugins of one hulld: what is installed, what runs, and a handle to each.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -179,6 +180,18 @@ impl Plugins {
         let description = described?;
         known().insert(plugin, description.clone());
         Ok(description)
+    }
+
+    /// After a restart of the keeper: the user namespace of a driver's processes, found by an instance that lives below it.
+    pub(crate) async fn adopt_user_namespace(&self, driver: &str, instance: i32) -> std::io::Result<()> {
+        let keeper = &self.0.environment.keeper;
+        let key = super::sandbox::user_namespace_key(&plugin_name(PluginKind::Instance, driver));
+        if keeper.fetch(&key).await?.is_some() {
+            return Ok(());
+        }
+        let of_instance = std::fs::File::open(format!("/proc/{instance}/ns/user"))?;
+        let parent = hull_sys::descriptor::parent_namespace(&of_instance)?;
+        keeper.store(&key, parent.as_fd()).await
     }
 
     /// What is installed and what of it runs.
