@@ -41,6 +41,9 @@ pub struct Manifest {
     pub version: String,
     /// The contract versions the program speaks.
     pub contract: ContractRange,
+    /// Files beside the executable that it needs: they stand beside it inside, too.
+    #[serde(default)]
+    pub companions: Vec<String>,
     #[serde(default)]
     pub sandbox: Sandbox,
     #[serde(default)]
@@ -69,6 +72,8 @@ pub struct Sandbox {
     /// Device nodes; `/dev/null`, `zero`, `full`, `random` and `urandom` always are.
     pub devices: Vec<PathBuf>,
     /// System calls or groups (`@mount`, `@namespace`, `@privileged`) on top of the kind-independent base list.
+    /// `@all`: no filter, and programs that change ids work (no `no_new_privs`). Both are inherited and can never be taken
+    /// off, so this is for drivers whose children are whole systems; their walls are ids, namespaces and mounts.
     pub system_calls: Vec<String>,
     /// The pool's directory, read-write, at `/pool` (storage drivers; one process a pool).
     pub pool: bool,

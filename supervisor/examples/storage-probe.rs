@@ -54,9 +54,13 @@ impl Probe {
             "execute" => outcome(std::process::Command::new("/usr/bin/true").status()),
             "chroot" => outcome(nix::unistd::chroot("/state").map_err(Into::into)),
             "unshare" => outcome(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(Into::into)),
-            "descriptors" => Ok((3..256).filter(|fd| nix::fcntl::fcntl(borrow(*fd), nix::fcntl::FcntlArg::F_GETFD).is_ok()).count() as u64),
+            "descriptors" => Ok((3..256)
+                .filter(|fd| nix::fcntl::fcntl(borrow(*fd), nix::fcntl::FcntlArg::F_GETFD).is_ok())
+                .count() as u64),
             "store" => {
-                self.host.store("state", std::os::fd::OwnedFd::from(std::fs::File::create("/state/kept").map_err(io)?)).await?;
+                self.host
+                    .store("state", std::os::fd::OwnedFd::from(std::fs::File::create("/state/kept").map_err(io)?))
+                    .await?;
                 Ok(1)
             }
             "fetch" => Ok(u64::from(self.host.fetch("state").await?.is_some())),
@@ -87,7 +91,13 @@ fn borrow(fd: i32) -> std::os::fd::BorrowedFd<'static> {
 }
 
 impl StorageDriver for Probe {
-    async fn create_pool(self, _: Context, _: OperationId, _: PoolName, config: ConfigMap) -> Result<ConfigMap, DriverError> {
+    async fn create_pool(
+        self,
+        _: Context,
+        _: OperationId,
+        _: PoolName,
+        config: ConfigMap,
+    ) -> Result<ConfigMap, DriverError> {
         Ok(config)
     }
     async fn delete_pool(self, _: Context, _: OperationId, _: PoolName) -> Result<(), DriverError> {
@@ -130,7 +140,13 @@ impl StorageDriver for Probe {
         let bytes_used = self.obey(volume.parts().1).await?;
         Ok(Usage { bytes_used, ..Usage::default() })
     }
-    async fn resize_volume(self, _: Context, _: OperationId, _: VolumeName, bytes: Option<u64>) -> Result<Option<u64>, DriverError> {
+    async fn resize_volume(
+        self,
+        _: Context,
+        _: OperationId,
+        _: VolumeName,
+        bytes: Option<u64>,
+    ) -> Result<Option<u64>, DriverError> {
         Ok(bytes)
     }
     async fn reconcile(self, _: Context, _: Vec<VolumeName>, _: bool) -> Result<Reconciled, DriverError> {

@@ -86,13 +86,14 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     let listener = gateway::listen(directory, &keeper).await?;
     let cgroups = Cgroups::open(directory)?;
     let hull = assemble(directory, &executable, &keeper, cgroups.clone()).await?;
-    let ended = instances::adopt_all(&hull)?;
+    let ended = instances::adopt_all(&hull).await?;
     take_up(&hull, ended).await?;
 
     let stop = CancellationToken::new();
     let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups };
     let serving = tokio::spawn(gateway::serve(settings, listener, crate::api::router(hull.clone()), stop.clone()));
     keeper.ready().await?;
+    hull.server.set_ready();
     tracing::info!(directory = %directory.display(), "hulld is ready");
 
     let how = asked_to_end(&hull).await;

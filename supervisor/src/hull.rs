@@ -23,10 +23,10 @@ use crate::storage::Storage;
 
 /// The supervisor, shared by everything that runs in it.
 #[derive(Clone)]
-pub struct Hull(Arc<Parts>);
+pub(crate) struct Hull(Arc<Parts>);
 
 /// See [`Hull`].
-pub struct Parts {
+pub(crate) struct Parts {
     /// `HULL_DIR`
     pub(crate) directory: PathBuf,
     pub(crate) database: Arc<Database>,

@@ -12,7 +12,7 @@ tokio::task_local! {
 
 /// Sets the process's logging up: level by `HULL_LOG` (default `info`).
 pub fn init() {
-    let filter = EnvFilter::try_from_env("HULL_LOG").unwrap_or_else(|_| EnvFilter::new("info,tarpc=error"));
+    let filter = EnvFilter::try_from_env("HULL_LOG").unwrap_or_else(|_| EnvFilter::new("info,tarpc=off"));
     let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call (several tests in one process) keeps the first subscriber.
     let _ = format.with_ansi(false).try_init();

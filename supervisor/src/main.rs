@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => hulld::keeper::main(),
         Some("--supervisor") => hulld::daemon::main(),
-        Some("--sandbox") => hulld::plugins::sandbox_stage(),
+        Some("--sandbox") => hulld::plugins::sandbox_stage(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("--version") => {
             // The one thing a person may ask of the daemon's program.
             let _ = std::io::Write::write_all(&mut std::io::stdout(), concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes());

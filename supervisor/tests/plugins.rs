@@ -36,7 +36,8 @@ async fn a_plugin_that_dies_of_every_call_is_given_up_with_its_signal_in_the_err
     let pool = host.pool();
     let error = pool.volume_usage(&"order/die".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.code, Code::Crashed, "{error}");
-    assert!(error.to_string().contains("SIGABRT"), "{error}");
+    // The first process of a pid namespace cannot die of its own SIGABRT: abort() goes on to a forbidden instruction.
+    assert!(error.to_string().contains("SIGSEGV") || error.to_string().contains("SIGABRT"), "{error}");
     assert!(error.to_string().contains("storage-probe"), "{error}");
 
     // The breaker opens; calls fail at once instead of hanging, until the administrator resets it.

@@ -38,7 +38,7 @@ const LXD: [&str; 2] = ["lxd", "lxd-client"];
 
 /// Cargo's commands that tests and checks use: the command, and its version.
 const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9");
-const DENY: (&str, &str) = ("cargo-deny", "0.18");
+const DENY: (&str, &str) = ("cargo-deny", "0.20");
 
 pub(crate) fn run(setup: &Setup) -> Result<()> {
     let mut packages: Vec<&str> = [&BUILD[..], &RUN, &TEST].concat();
@@ -56,11 +56,6 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
 /// What building and running needs, without what only tests do.
 pub(crate) fn for_running() -> Result<()> {
     install_packages(&[&BUILD[..], &RUN].concat())
-}
-
-/// LXD itself, for comparisons.
-pub(crate) fn lxd() -> Result<()> {
-    install_packages(&[&LXD[..], &TEST].concat())
 }
 
 fn install_packages(wanted: &[&str]) -> Result<()> {

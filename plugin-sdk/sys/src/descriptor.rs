@@ -1,7 +1,7 @@
 //! What a descriptor is, asked without reading from it: a foreign pipe or FUSE file may never answer a read.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
@@ -32,6 +32,7 @@ pub enum Kind {
 const PIDFS_MAGIC: u64 = 0x5049_4446; // linux/magic.h PID_FS_MAGIC
 const ANON_INODE_MAGIC: u64 = 0x0904_1934; // linux/magic.h ANON_INODE_FS_MAGIC: pidfds before Linux 6.9
 const NSFS_MAGIC: u64 = 0x6e73_6673; // linux/magic.h NSFS_MAGIC
+const NS_GET_PARENT: libc::c_ulong = 0xb702; // linux/nsfs.h _IO(0xb7, 0x2)
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703; // linux/nsfs.h _IO(0xb7, 0x3)
 
 /// Asks the kernel what `fd` is. Never blocks on the object behind it.
@@ -94,6 +95,17 @@ fn namespace_kind(fd: impl AsFd) -> nix::Result<Kind> {
         libc::CLONE_NEWUSER => Kind::UserNamespace,
         _ => Kind::OtherNamespace,
     })
+}
+
+/// The user namespace above a user namespace.
+///
+/// # Errors
+/// `EPERM`: it is outside of the caller's own.
+pub fn parent_namespace(namespace: impl AsFd) -> nix::Result<OwnedFd> {
+    // SAFETY: NS_GET_PARENT takes no argument and returns a new descriptor.
+    let fd = Errno::result(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_PARENT) })?;
+    // SAFETY: the kernel has just installed this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn is_pidfd(fd: impl AsFd) -> bool {

@@ -48,8 +48,7 @@ fn configure(context: &OwnedFd, key: &str, value: &str) -> nix::Result<()> {
     let (command, value) =
         if value.is_empty() { (FSCONFIG_SET_FLAG, std::ptr::null()) } else { (FSCONFIG_SET_STRING, text.as_ptr()) };
     // SAFETY: both are C strings that live through the call; a flag has a null value.
-    let result =
-        unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key.as_ptr(), value, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key.as_ptr(), value, 0) };
     Errno::result(result).map(drop)
 }
 

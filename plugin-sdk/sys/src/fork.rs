@@ -158,7 +158,11 @@ pub fn wait(pid: i32) -> nix::Result<i32> {
 }
 
 /// Becomes the program at `path`.
-pub fn execute(path: &CStr, arguments: &[impl AsRef<CStr>], environment: &[impl AsRef<CStr>]) -> nix::Result<Infallible> {
+pub fn execute(
+    path: &CStr,
+    arguments: &[impl AsRef<CStr>],
+    environment: &[impl AsRef<CStr>],
+) -> nix::Result<Infallible> {
     nix::unistd::execve(path, arguments, environment)
 }
 

@@ -103,7 +103,12 @@ pub enum FileWork {
     Read,
     Delete,
     /// `None`: keep, or the default.
-    Write { kind: WriteKind, user: Option<u32>, group: Option<u32>, mode: Option<u32> },
+    Write {
+        kind: WriteKind,
+        user: Option<u32>,
+        group: Option<u32>,
+        mode: Option<u32>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,15 +122,26 @@ pub enum WriteKind {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     /// A cell's namespaces exist. Descriptors: user namespace, network namespace, routing netlink socket.
-    Unshared { pid: i32 },
+    Unshared {
+        pid: i32,
+    },
     /// The process runs, or is about to. Descriptor: the process.
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+    },
     /// What init is, links resolved. Descriptors: its console's master and slave.
-    Console { init: String },
+    Console {
+        init: String,
+    },
     /// Descriptor: the terminal's master.
     Terminal,
     /// What `Read` found. Descriptor: the file, or sealed memory with a directory's names.
-    File { user: u32, group: u32, mode: u32, found: Found },
+    File {
+        user: u32,
+        group: u32,
+        mode: u32,
+        found: Found,
+    },
     /// The file to write to. Descriptor: the file.
     Writable,
     Done,

@@ -19,7 +19,8 @@ fn a_killed_driver_costs_its_containers_nothing() {
         let (id, started) = hull.running("c1", &[]).await;
         hull.wait_for_boot(&id).await;
         let long = exec_spec(&id, &["sh", "-c", "read x; exit 5"]);
-        let long = hull.driver().exec(context(), OperationId::random(), long, ExecStreams::Pipes).await.unwrap().unwrap();
+        let long =
+            hull.driver().exec(context(), OperationId::random(), long, ExecStreams::Pipes).await.unwrap().unwrap();
 
         let stored = |handle| StoredHandle { object: id.to_string(), handle };
         let mut stale = started.handle.clone();
@@ -54,9 +55,8 @@ fn the_console_keeps_what_was_printed_and_serves_one_client() {
     with_driver("console", async |hull| {
         let (id, _) = hull.running("c1", &[]).await;
         let driver = hull.driver();
-        let seen = || async {
-            read_all(driver.console_log(context(), id.clone()).await.unwrap().unwrap().into_owned()).await
-        };
+        let seen =
+            || async { read_all(driver.console_log(context(), id.clone()).await.unwrap().unwrap().into_owned()).await };
         hull.wait_for_boot(&id).await;
         assert!(seen().await.contains("booted-well"));
         driver.clear_console_log(context(), id.clone()).await.unwrap().unwrap();

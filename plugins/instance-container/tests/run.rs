@@ -29,11 +29,18 @@ fn a_container_boots_and_commands_report_their_ends() {
 fn commands_that_cannot_run_say_why() {
     with_driver("norun", async |hull| {
         let (id, _) = hull.running("c1", &[]).await;
-        for (command, code) in [("nothing-here", Code::NotFound), ("/nowhere", Code::NotFound), ("/etc/passwd", Code::Permission)] {
+        for (command, code) in
+            [("nothing-here", Code::NotFound), ("/nowhere", Code::NotFound), ("/etc/passwd", Code::Permission)]
+        {
             let error = hull.exec_as(exec_spec(&id, &[command])).await.err().unwrap();
             assert_eq!((error.code, error.key.as_deref()), (code, Some("command")), "{command}: {error}");
         }
-        let script = hull.exec(&id, &["sh", "-c", "echo 'echo from $0 $1' >/tmp/s; chmod +x /tmp/s 2>/dev/null || busybox chmod +x /tmp/s"]).await;
+        let script = hull
+            .exec(
+                &id,
+                &["sh", "-c", "echo 'echo from $0 $1' >/tmp/s; chmod +x /tmp/s 2>/dev/null || busybox chmod +x /tmp/s"],
+            )
+            .await;
         assert_eq!(script.status, 0, "{}", script.stderr);
         assert_eq!(hull.exec(&id, &["/tmp/s", "x"]).await.stdout, "from /tmp/s x\n");
     });
@@ -85,7 +92,11 @@ fn init_is_confined_at_least_as_in_lxd() {
         assert!(text.contains("CapBnd:\t000001fcfdfcffff"), "{text}");
         assert!(text.contains("Seccomp:\t2") && text.contains("NoNewPrivs:\t0"), "{text}");
         assert!(text.contains("Max open files            100                  200"), "{text}");
-        assert!(output.stderr.contains("Read-only file system") || output.stderr.contains("can't create"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("Read-only file system") || output.stderr.contains("can't create"),
+            "{}",
+            output.stderr
+        );
         let mounts = hull.exec(&id, &["cat", "/proc/self/mounts"]).await.stdout;
         for point in ["/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue", "/dev/shm", "/dev/console", "/dev/null"] {
             assert!(mounts.lines().any(|line| line.split(' ').nth(1) == Some(point)), "{point} in {mounts}");

@@ -12,4 +12,4 @@ pub(crate) use error::ApiError;
 pub(crate) use etag::{check as check_etag, of as etag_of};
 pub(crate) use request::{Body, Json, Peer, Scope};
 pub(crate) use response::{Reply, created, empty, sync, sync_tagged};
-pub use router::router;
+pub(crate) use router::router;

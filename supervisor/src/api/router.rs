@@ -7,7 +7,7 @@ use super::ApiError;
 use crate::hull::Hull;
 
 /// The API, ready to be called with requests that the gateway forwards.
-pub fn router(hull: Hull) -> Router {
+pub(crate) fn router(hull: Hull) -> Router {
     Router::new()
         .merge(crate::server::routes())
         .merge(crate::projects::routes())

@@ -35,9 +35,9 @@ impl Cgroups {
 
 fn delegated_files(hierarchy: &Hierarchy) -> &'static [&'static str] {
     if hierarchy.unified {
-        &["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"]
+        &["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "cgroup.freeze"]
     } else {
-        &["cgroup.procs", "tasks"]
+        &["cgroup.procs", "tasks", "freezer.state"]
     }
 }
 

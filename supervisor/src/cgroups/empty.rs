@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use super::Cgroup;
 use super::hierarchy::CgroupError;
 
+/// Between the end of a group's last process and the moment the group can be removed.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks at a group whose processes are dying.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -48,13 +50,27 @@ impl Cgroup {
         }
     }
 
-    /// Removes the group and all below it; what is gone is fine. Its processes must have ended.
-    pub fn remove(&self) -> Result<(), CgroupError> {
+    /// Removes the group and all below it; what is gone is fine. Its processes must have ended; the kernel may need a
+    /// moment to forget them.
+    pub async fn remove(&self) -> Result<(), CgroupError> {
+        let until = Instant::now() + FORGOTTEN_WITHIN;
         for hierarchy in self.hierarchies() {
             let path = self.directory(hierarchy);
-            remove_tree(&path).map_err(|source| CgroupError::Remove { path, source })?;
+            while let Err(source) = remove_tree(&path) {
+                if source.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= until {
+                    return Err(CgroupError::Remove { path, source });
+                }
+                tokio::time::sleep(LOOK).await;
+            }
         }
         Ok(())
+    }
+
+    /// Removes the group and those below it that are empty; the others stay.
+    pub fn tidy(&self) {
+        for hierarchy in self.hierarchies() {
+            tidy(&self.directory(hierarchy));
+        }
     }
 
     /// One write ends them all at once, even those that fork; Linux 5.14 and later.
@@ -83,6 +99,14 @@ fn remove_tree(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+fn tidy(directory: &Path) {
+    for below in folders(directory) {
+        tidy(&below);
+    }
+    // One with processes, or with a group that has some, stays: that is the point.
+    let _ = fs::remove_dir(directory);
 }
 
 fn folders(directory: &Path) -> Vec<std::path::PathBuf> {
@@ -116,7 +140,7 @@ mod tests {
         let reaper = std::thread::spawn(move || child.wait().unwrap());
         group.kill_all(Duration::from_secs(5)).await.unwrap();
         assert!(!reaper.join().unwrap().success());
-        groups.all().remove().unwrap();
+        groups.all().remove().await.unwrap();
         assert!(groups.instances().is_empty());
     }
 }

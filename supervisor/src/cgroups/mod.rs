@@ -11,6 +11,7 @@
 mod delegate;
 mod devices;
 mod empty;
+mod freeze;
 mod hierarchy;
 mod limits;
 mod tree;

@@ -43,10 +43,6 @@ impl Bus {
         self.publish("operation", operation);
     }
 
-    pub(crate) fn logging(&self, level: &str, message: &str) {
-        self.publish("logging", &json!({"message": message, "level": level, "context": {}}));
-    }
-
     pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
         self.0.subscribe()
     }

@@ -15,8 +15,7 @@ mod listener;
 mod process;
 
 pub(crate) use answer::{descriptor_response, take_upload, upgrade_response};
-pub(crate) use body::UploadStream;
-pub(crate) use listener::{ListenError, listen};
+pub(crate) use listener::listen;
 pub(crate) use process::{Settings, serve};
 
 /// Who is at the other end of a connection, as the kernel says.

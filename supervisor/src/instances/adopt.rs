@@ -82,12 +82,18 @@ pub(crate) async fn resume_plans(entry: &JournalEntry, hull: &Hull) -> Result<bo
 /// Finds every instance that was running: still there, it is watched again; ended meanwhile, it is settled now.
 ///
 /// Called before the API answers: it asks no driver. Returns those that the host's restart has ended and that are to run.
-pub(crate) fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError> {
+pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError> {
     let mut ended = Vec::new();
-    for row in store::all_running(&hull.database)? {
+    for row in store::all_running(&hull.database).await? {
         let Some(entry) = row.instance.parse().ok().and_then(|name| hull.instances.get(&name).ok()) else { continue };
         match row.process.reopen() {
-            Some(process) => adopt(hull, &entry, row, ProcessFd::new(process)),
+            Some(process) => {
+                let (driver, pid) = (entry.record().driver.clone(), row.process.pid);
+                if let Err(error) = hull.plugins.adopt_user_namespace(&driver, pid).await {
+                    tracing::warn!(instance = row.instance, %error, "cannot find the user namespace of the instance's driver");
+                }
+                adopt(hull, &entry, row, ProcessFd::new(process));
+            }
             None => ended.push((entry, row)),
         }
     }

@@ -51,11 +51,9 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
 
 async fn make(State(hull): State<Hull>, scope: Scope, Json(body): Json<Value>) -> Reply {
     scope.require_project()?;
-    let given = body.get("profiles").filter(|value| !value.is_null()).is_some();
     let post: InstancesPost =
         serde_json::from_value(body).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))?;
-    let profiles = given.then(|| post.profiles.clone());
-    create::create(&hull, post, profiles).await
+    create::create(&hull, post).await
 }
 
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {

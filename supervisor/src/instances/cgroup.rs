@@ -41,7 +41,11 @@ pub(super) fn set_limits(hull: &Hull, record: &Record, config: &ConfigMap) -> Re
 pub(super) async fn remove(hull: &Hull, record: &Record) -> Result<(), ApiError> {
     let group = hull.cgroups.instance(record.name.as_str());
     let emptied = group.kill_all(std::time::Duration::from_secs(2)).await;
-    emptied.and_then(|()| group.remove()).map_err(|error| failed(record, "remove", &error))
+    let removed = match emptied {
+        Ok(()) => group.remove().await,
+        Err(error) => Err(error),
+    };
+    removed.map_err(|error| failed(record, "remove", &error))
 }
 
 fn failed(record: &Record, verb: &str, error: &CgroupError) -> ApiError {

@@ -3,7 +3,6 @@
 //! What a running instance was given is remembered ([`Entry::applied`]); a change is the difference between that and what
 //! its record and profiles come to now. A change that cannot be applied is taken back before the client is told.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use hull_api::InstancePut;
@@ -144,7 +143,7 @@ impl Change<'_> {
             "nic" => {
                 let driver = self.hull.networks.handle_for_nic(self.hull, device).await?;
                 let handle = self.running.row.nics.get(name).map(|nic| nic.handle.clone());
-                Ok(driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, handle.as_ref()).await?)
+                Ok(driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, &handle).await?)
             }
             "disk" if expand::is_root_disk(device) => Ok(()),
             "disk" => {

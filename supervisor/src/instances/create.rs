@@ -18,9 +18,7 @@ use crate::plans::{self, AfterCrash, Plan};
 use crate::storage::VolumeRow;
 
 /// Checks what can be checked now, and makes the rest an operation.
-///
-/// `profiles` is `None` when the client named no list: an empty list means no profile at all.
-pub(super) async fn create(hull: &Hull, post: InstancesPost, profiles: Option<Vec<String>>) -> Result<Response, ApiError> {
+pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response, ApiError> {
     let name = match post.name.as_str() {
         "" => pet_name::free(|name| hull.instances.get(name).is_ok()),
         text => text.parse()?,
@@ -30,7 +28,7 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost, profiles: Option<Ve
     if !matches!(post.source.kind.as_str(), "image" | "none") {
         return Err(ApiError::bad_request(format!("Instances cannot be made from a source of type \"{}\" yet", post.source.kind)));
     }
-    let profiles = existing_profiles(hull, profiles.unwrap_or_else(|| vec!["default".to_owned()]))?;
+    let profiles = existing_profiles(hull, post.profiles.clone().unwrap_or_else(|| vec!["default".to_owned()]))?;
     validate::config(hull, &post.config).await?;
     validate::devices(hull, &post.devices).await?;
     let record = Record {

@@ -42,7 +42,7 @@ pub(super) fn disk_mount(
     if flag("required") == Some(false) && !Path::new(source).exists() {
         return Ok(None);
     }
-    let depth = if flag("recursive") == Some(true) { Depth::Recursive } else { Depth::Single };
+    let depth = if flag("recursive") == Some(true) { Depth::Recursive } else { Depth::This };
     let opened = hull_sys::mount::open_tree_clone(AT_FDCWD, Path::new(source), depth);
     let mount = opened.map_err(|error| {
         ApiError::bad_request(format!("Failed to start device \"{name}\": cannot use source path \"{source}\": {error}"))

@@ -145,7 +145,7 @@ async fn new_file(headers: &HeaderMap, upload: Upload) -> Result<NewFile, ApiErr
 }
 
 async fn link_target(upload: Upload) -> Result<String, ApiError> {
-    let crate::api::Body(bytes) = axum::extract::FromRequest::from_request(upload, &()).await?;
+    let crate::api::Body(bytes) = <crate::api::Body as axum::extract::FromRequest<()>>::from_request(upload, &()).await?;
     String::from_utf8(bytes.into()).map_err(|_| ApiError::bad_request("The target of a symbolic link must be UTF-8"))
 }
 

@@ -34,14 +34,12 @@ fn largest_in(text: &str) -> Option<IdRange> {
 /// LXD's `volatile.idmap.*` notation.
 pub(super) fn volatile(map: &IdMap) -> String {
     let entry = |range: &IdRange, users: bool| {
-        serde_json::json!({
-            "Isuid": users, "Isgid": !users,
-            "Hostid": range.outside, "Nsid": range.inside, "Maprange": range.count,
-        })
+        let (host, inside, count) = (range.outside, range.inside, range.count);
+        format!(r#"{{"Isuid":{users},"Isgid":{},"Hostid":{host},"Nsid":{inside},"Maprange":{count}}}"#, !users)
     };
     let users = map.users.iter().map(|range| entry(range, true));
     let groups = map.groups.iter().map(|range| entry(range, false));
-    serde_json::Value::Array(users.chain(groups).collect()).to_string()
+    format!("[{}]", users.chain(groups).collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]
@@ -59,6 +57,6 @@ mod tests {
     #[test]
     fn writes_lxd_notation() {
         let text = volatile(&IdMap { users: vec![FALLBACK], groups: vec![] });
-        assert_eq!(text, r#"[{"Hostid":1000000,"Isgid":false,"Isuid":true,"Maprange":1000000000,"Nsid":0}]"#);
+        assert_eq!(text, r#"[{"Isuid":true,"Isgid":false,"Hostid":1000000,"Nsid":0,"Maprange":1000000000}]"#);
     }
 }

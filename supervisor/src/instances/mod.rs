@@ -39,6 +39,6 @@ pub(crate) mod validate;
 
 pub(crate) use adopt::{adopt_all, guard, resume_plans, start_again};
 pub(crate) use api::routes;
-pub(crate) use model::{Devices, InstanceName, Record};
+pub(crate) use model::{Devices, Record};
 pub(crate) use power::stop_all;
 pub(crate) use registry::{Entry, Instances};

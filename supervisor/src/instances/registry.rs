@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hull_plugin::network::Attachment;
-use hull_plugin::{ConfigMap, Handle, InstanceId, ProcessFd, StoredHandle};
+use hull_plugin::{ConfigMap, Handle, ProcessFd, StoredHandle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -166,10 +166,6 @@ impl Instances {
     /// By what a URL says; an impossible name is not found rather than invalid.
     pub(crate) fn by_text(&self, name: &str) -> Result<Arc<Entry>, ApiError> {
         self.find(name).ok_or_else(|| ApiError::not_found("Instance not found"))
-    }
-
-    pub(crate) fn by_id(&self, id: &InstanceId) -> Option<Arc<Entry>> {
-        self.find(id.as_str())
     }
 
     /// Every instance, by name.

@@ -94,7 +94,7 @@ pub(super) async fn detach_nics(
         let detached = async {
             let driver = hull.networks.handle_for_nic(hull, nic).await?;
             let handle = nics.get(name).map(|attachment| attachment.handle.clone());
-            Ok::<_, ApiError>(driver.detach_nic(operation, &record.name.id(), &DeviceName::new(name)?, handle.as_ref()).await?)
+            Ok::<_, ApiError>(driver.detach_nic(operation, &record.name.id(), &DeviceName::new(name)?, &handle).await?)
         };
         first = first.and(detached.await);
     }

@@ -37,8 +37,8 @@ pub(super) fn rename(tx: &Transaction, from: &str, to: &str) -> rusqlite::Result
     tx.execute("UPDATE instances SET name = ?2 WHERE name = ?1", [from, to]).map(drop)
 }
 
-pub(super) fn all_running(database: &Database) -> Result<Vec<RunningRow>, StateError> {
-    database.write_blocking(|tx| {
+pub(super) async fn all_running(database: &Database) -> Result<Vec<RunningRow>, StateError> {
+    let read = database.write(|tx| {
         let mut statement = tx.prepare("SELECT instance, handle, process, nics FROM running")?;
         let rows = statement.query_map([], |row| {
             Ok(RunningRow {
@@ -49,7 +49,8 @@ pub(super) fn all_running(database: &Database) -> Result<Vec<RunningRow>, StateE
             })
         })?;
         rows.collect()
-    })
+    });
+    read.await
 }
 
 pub(super) fn set_running(tx: &Transaction, row: &RunningRow) -> rusqlite::Result<()> {

@@ -12,4 +12,4 @@
 
 mod engine;
 
-pub(crate) use engine::{AfterCrash, Plan, Undone, execute, resume};
+pub(crate) use engine::{AfterCrash, Plan, execute, resume};

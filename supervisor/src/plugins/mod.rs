@@ -20,5 +20,4 @@ pub use sandbox::stage_main as sandbox_stage;
 pub use source::{HandleSource, NoHandles};
 pub use upcalls::ProgressReport;
 
-pub(crate) use process::Output;
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};

@@ -1,6 +1,7 @@
 //! All plugins of one hulld: what is installed, what runs, and a handle to each.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,6 +57,8 @@ struct Inner {
     environment: Arc<Environment>,
     installed: BTreeMap<String, Arc<Installed>>,
     processes: Mutex<BTreeMap<ProcessName, Arc<Process>>>,
+    /// By plugin; a description changes only with the program.
+    descriptions: Mutex<BTreeMap<String, Arc<Description>>>,
 }
 
 /// A plugin, for lists.
@@ -107,7 +110,12 @@ impl Plugins {
         };
         let environment = Arc::new(environment);
         environment.services.adopt(&environment).await;
-        Ok(Self(Arc::new(Inner { environment, installed, processes: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            environment,
+            installed,
+            processes: Mutex::default(),
+            descriptions: Mutex::default(),
+        })))
     }
 
     /// The driver of one pool whose directory on the host is `source` (it must exist by the first call).
@@ -145,17 +153,45 @@ impl Plugins {
         of_kind.filter_map(|installed| installed.manifest.name.strip_prefix(&prefix).map(str::to_owned)).collect()
     }
 
-    /// What the drivers of a kind can do. Starts those that do not run (storage drivers in a process without a pool);
-    /// one that cannot be started is left out and logged.
+    /// What the drivers of a kind can do. Those not asked before are started; one that cannot be is left out and logged.
     pub async fn descriptions(&self, kind: PluginKind) -> Vec<Arc<Description>> {
-        let describe = self.drivers(kind).into_iter().map(|driver| async move {
-            let described = match self.process(kind, &driver, None) {
-                Ok(process) => process.describe().await,
-                Err(error) => Err(error),
-            };
+        let drivers = self.drivers(kind);
+        let describe = drivers.iter().map(|driver| async move {
+            let described = self.describe(kind, driver).await;
             described.inspect_err(|error| tracing::warn!(driver, %error, "a driver does not describe itself")).ok()
         });
         futures::future::join_all(describe).await.into_iter().flatten().collect()
+    }
+
+    /// What one driver can do. Starts it if it was not asked before (a storage driver in a process without a pool, which
+    /// ends again).
+    pub async fn describe(&self, kind: PluginKind, driver: &str) -> Result<Arc<Description>, DriverError> {
+        let plugin = plugin_name(kind, driver);
+        let known = || self.0.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(description) = known().get(&plugin) {
+            return Ok(description.clone());
+        }
+        let process = self.process(kind, driver, None)?;
+        let described = process.describe().await;
+        if kind == PluginKind::Storage {
+            let mut processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+            processes.remove(&process.spec.name);
+        }
+        let description = described?;
+        known().insert(plugin, description.clone());
+        Ok(description)
+    }
+
+    /// After a restart of the keeper: the user namespace of a driver's processes, found by an instance that lives below it.
+    pub(crate) async fn adopt_user_namespace(&self, driver: &str, instance: i32) -> std::io::Result<()> {
+        let keeper = &self.0.environment.keeper;
+        let key = super::sandbox::user_namespace_key(&plugin_name(PluginKind::Instance, driver));
+        if keeper.fetch(&key).await?.is_some() {
+            return Ok(());
+        }
+        let of_instance = std::fs::File::open(format!("/proc/{instance}/ns/user"))?;
+        let parent = hull_sys::descriptor::parent_namespace(&of_instance)?;
+        keeper.store(&key, parent.as_fd()).await
     }
 
     /// What is installed and what of it runs.
@@ -204,16 +240,11 @@ impl Plugins {
         }
     }
 
-    pub(crate) fn environment(&self) -> &Arc<Environment> {
-        &self.0.environment
-    }
-
     async fn image_that_can(&self, capability: &str) -> Result<ImageHandle, DriverError> {
         let mut failures = Vec::new();
         for driver in self.drivers(PluginKind::Image) {
-            let handle = self.image(&driver)?;
-            match handle.describe().await {
-                Ok(description) if description.can(capability) => return Ok(handle),
+            match self.describe(PluginKind::Image, &driver).await {
+                Ok(description) if description.can(capability) => return self.image(&driver),
                 Ok(_) => {}
                 Err(error) => failures.push(error),
             }

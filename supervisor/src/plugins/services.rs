@@ -26,7 +26,7 @@ const PROCESS: &str = "/process";
 /// The reading end of its output: kept too, so that the service can go on writing while there is no supervisor.
 const OUTPUT: &str = "/output";
 /// How long a service has for its own end before it is killed.
-const POLITENESS: Duration = Duration::from_secs(5);
+const POLITENESS: Duration = Duration::from_secs(3);
 const DYING: Duration = Duration::from_secs(2);
 
 /// All services of all plugins.
@@ -93,16 +93,14 @@ impl Services {
     }
 
     /// Ends the service; one that does not run is fine.
-    pub(super) async fn stop(&self, plugin: &str, key: &str) -> Result<(), DriverError> {
-        let name = name(plugin, key);
+    pub(super) async fn stop(&self, plugin: &Spec, key: &str) -> Result<(), DriverError> {
+        let name = name(&plugin.name.plugin, key);
         let slot = self.slot(&name);
         let mut slot = slot.lock().await;
-        let Some(service) = slot.take() else { return Ok(()) };
-        end_process(&service.process)
-            .await
-            .map_err(|why| DriverError::new(Code::Busy, format!("service `{key}` {why}")))?;
-        self.forget(&name).await;
-        Ok(())
+        match slot.take() {
+            Some(service) => self.end(plugin, &name, service).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn state(&self, plugin: &str, key: &str) -> ServiceState {
@@ -162,6 +160,8 @@ impl Services {
         let group = plugin.environment.cgroups.service(&name.replace('/', "."));
         if let Err(error) = group.kill_all(DYING).await {
             tracing::warn!(service = name, error = chain(&error), "a service left processes behind");
+        } else if let Err(error) = group.remove().await {
+            tracing::warn!(service = name, error = chain(&error), "a service's control group stays");
         }
         self.forget(name).await;
         Ok(())

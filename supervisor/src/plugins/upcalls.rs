@@ -86,7 +86,7 @@ impl Host for Server {
 
     async fn stop_service(self, context: Context, key: String) -> Result<(), DriverError> {
         let request = hull_plugin::request_id(&context);
-        within_request(request, self.spec.environment.services.stop(&self.spec.name.plugin, &key)).await
+        within_request(request, self.spec.environment.services.stop(&self.spec, &key)).await
     }
 
     async fn service_state(self, _: Context, key: String) -> Result<ServiceState, DriverError> {

@@ -1,4 +1,5 @@
 //! A HULL_DIR of its own with the probe plugin, and everything below the state layer.
+#![allow(dead_code)] // each test file uses its part
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,7 +68,7 @@ impl Host {
     pub(crate) async fn close(self) {
         self.plugins.shutdown().await;
         self.cgroups.all().kill_all(std::time::Duration::from_secs(5)).await.unwrap();
-        self.cgroups.all().remove().unwrap();
+        self.cgroups.all().remove().await.unwrap();
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) struct Style {
     paths: Vec<PathBuf>,
 }
 
-/// Kinds whose word is also one of the API's own: an instance *is* a container, whoever runs it.
-const KIND_WITH_API_WORDS: &str = "instance-";
+/// Drivers' words that the API itself has too: an instance *is* a container, whoever runs it; a path may be a file.
+const API_WORDS: [&str; 2] = ["container", "file"];
 
 pub(crate) fn run(style: &Style) -> Result<()> {
     let root = root()?;
@@ -80,8 +80,8 @@ fn driver_names(root: &Path) -> Result<DriverNames> {
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let manifest: Manifest =
             toml::from_str(&text).with_context(|| format!("`{}` is no manifest", path.display()))?;
-        if !manifest.name.starts_with(KIND_WITH_API_WORDS)
-            && let Some((_, word)) = manifest.name.split_once('-')
+        if let Some((_, word)) = manifest.name.split_once('-')
+            && !API_WORDS.contains(&word)
         {
             names.words.push(word.to_owned());
         }

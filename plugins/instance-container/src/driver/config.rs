@@ -12,8 +12,22 @@ use crate::table::Record;
 /// What LXC's own defaults deny: clock, kernel modules, raw I/O, mandatory access control.
 const DROPPED_CAPABILITIES: [u32; 5] = [25, 16, 17, 33, 32]; // linux/capability.h
 const RESOURCES: [&str; 16] = [
-    "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue",
-    "nice", "rtprio", "rttime",
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
 ]; // asm-generic/resource.h, in order
 const UNLIMITED: u64 = u64::MAX;
 const DEFAULT_INIT: &str = "/sbin/init";
@@ -75,7 +89,9 @@ fn sysctl(config: &ConfigMap) -> Result<Vec<(String, String)>, DriverError> {
     keys.map(|(key, name, value)| {
         let path = name.replace('.', "/");
         let sound = !path.is_empty() && path.split('/').all(|part| !part.is_empty() && part != "..");
-        sound.then(|| (path, value.clone())).ok_or_else(|| DriverError::invalid(key, format!("`{name}` names no sysctl")))
+        sound
+            .then(|| (path, value.clone()))
+            .ok_or_else(|| DriverError::invalid(key, format!("`{name}` names no sysctl")))
     })
     .collect()
 }
@@ -130,7 +146,10 @@ pub(crate) fn check_raw(config: &ConfigMap) -> Result<(), DriverError> {
 }
 
 fn raw_value<'a>(raw: &'a str, key: &str) -> Option<&'a str> {
-    raw.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim())
+    raw.lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim())
 }
 
 /// `SIGPWR`, `PWR`, `30`, `SIGRTMIN+3`.
@@ -164,7 +183,11 @@ mod tests {
         assert_eq!(parsed.unwrap(), [(4, u64::MAX, u64::MAX), (7, 1024, 2048)]);
         for bad in ["x", "2:1", "", "1:2:3"] {
             let error = limits(&config(&[("limits.kernel.nofile", bad)])).unwrap_err();
-            assert_eq!((error.code, error.key.as_deref()), (Code::InvalidConfig, Some("limits.kernel.nofile")), "{bad}");
+            assert_eq!(
+                (error.code, error.key.as_deref()),
+                (Code::InvalidConfig, Some("limits.kernel.nofile")),
+                "{bad}"
+            );
         }
         assert!(limits(&config(&[("limits.kernel.colour", "1")])).is_err());
     }

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use hull_plugin::{Code, DriverError, MemoryFd, StreamFd};
 use hull_plugin::instance::TerminalSize;
+use hull_plugin::{Code, DriverError, MemoryFd, StreamFd};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::io::Interest;

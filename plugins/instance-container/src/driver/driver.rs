@@ -5,12 +5,12 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use hull_plugin::instance::{
-    ExecSpec, ExecStreams, Executed, FileFound, FilesAt, InstanceDriver, InstanceSpec, InstanceState, MountSpec, NewFile,
-    Preparation, Prepared, Started, StopSignal, TerminalSize,
+    ExecSpec, ExecStreams, Executed, FileFound, FilesAt, InstanceDriver, InstanceSpec, InstanceState, MountSpec,
+    NewFile, Preparation, Prepared, Started, StopSignal, TerminalSize,
 };
 use hull_plugin::{
-    Context, Description, Driver, DriverError, FileFd, HostHandle, InstanceId, MemoryFd, MountFd, OperationId, Recovered,
-    StoredHandle, StreamFd,
+    Context, Description, Driver, DriverError, FileFd, HostHandle, InstanceId, MemoryFd, MountFd, OperationId,
+    Recovered, StoredHandle, StreamFd,
 };
 use tokio::task::JoinHandle;
 

@@ -28,7 +28,14 @@ impl Container {
         let channel = self.helper().order(&order, descriptors)?;
         let (process, terminal) = receive(&channel).await?;
         let [stdin, stdout, stderr] = streams.ours.map(|end| end.map(StreamFd::new));
-        Ok(Executed { process: ProcessFd::new(process), status: StreamFd::new(status), terminal, stdin, stdout, stderr })
+        Ok(Executed {
+            process: ProcessFd::new(process),
+            status: StreamFd::new(status),
+            terminal,
+            stdin,
+            stdout,
+            stderr,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use hull_plugin::instance::{FileContent, FileFound, FilesAt, NewFile, NewFileKind};
-use hull_plugin::{Code, DriverError, FileFd, MemoryFd};
+use hull_plugin::{Code, DriverError, FileFd, InstanceId, MemoryFd};
 use instance_container::order::{FileWork, Found, Order, Place, Report, WriteKind};
 
 use crate::driver::Container;
@@ -44,15 +44,19 @@ impl Container {
         }
         let (place, descriptors) = match at.stopped_root {
             None => (Place::Running, vec![self.table().running(&at.instance)?.init()?]),
-            Some(root) => (Place::Stopped, vec![self.volume_namespace().await?, root.into_owned()]),
+            Some(root) => (Place::Stopped, vec![self.volume_namespace(&at.instance).await?, root.into_owned()]),
         };
         let channel = self.helper().order(&Order::File { place, path: at.path, work }, descriptors)?;
         let (report, mut descriptors) = channel.answer("work on a file").await?;
         Ok((report, descriptors.pop()))
     }
 
-    /// The user namespace in which a stopped container's volume has the container's ids.
-    async fn volume_namespace(&self) -> Result<OwnedFd, DriverError> {
+    /// The user namespace in which a stopped container's volume has the container's ids: that it was prepared with, or
+    /// the usual one.
+    async fn volume_namespace(&self, id: &InstanceId) -> Result<OwnedFd, DriverError> {
+        if let Some(prepared) = self.table().prepared(id) {
+            return duplicate(&prepared.cell.user_namespace);
+        }
         if let Some(kept) = &*self.volumes().borrow() {
             return duplicate(kept);
         }

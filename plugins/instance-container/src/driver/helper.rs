@@ -88,7 +88,9 @@ pub(crate) struct Channel(AsyncFd<OwnedFd>);
 
 impl Channel {
     fn new(socket: OwnedFd) -> Result<Self, DriverError> {
-        watch(socket, tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE).map(Self).map_err(|error| broken(&error))
+        watch(socket, tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE)
+            .map(Self)
+            .map_err(|error| broken(&error))
     }
 
     pub(crate) async fn send<T: Serialize>(&self, value: &T, descriptors: &[OwnedFd]) -> Result<(), DriverError> {

@@ -7,7 +7,12 @@ use instance_container::order::{CellOrder, MountPoint, Order};
 use crate::driver::Container;
 
 impl Container {
-    pub(crate) async fn attach_mount(&self, id: &InstanceId, spec: MountSpec, mount: MountFd) -> Result<(), DriverError> {
+    pub(crate) async fn attach_mount(
+        &self,
+        id: &InstanceId,
+        spec: MountSpec,
+        mount: MountFd,
+    ) -> Result<(), DriverError> {
         let entry = self.table().entry(id);
         let _turn = entry.turn.lock().await;
         let point = MountPoint { path: spec.path.clone(), read_only: spec.read_only };

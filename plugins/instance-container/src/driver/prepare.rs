@@ -17,10 +17,9 @@ impl Container {
         if let Some(running) = entry.running().filter(|running| running.is_alive()) {
             return namespaces_of(&running);
         }
-        if let Some(prepared) = entry.prepared() {
-            if prepared.idmap == preparation.idmap && prepared.cgroup == preparation.cgroup {
-                return answer(&prepared);
-            }
+        let same = |old: &Rc<Prepared>| old.idmap == preparation.idmap && old.cgroup == preparation.cgroup;
+        if let Some(prepared) = entry.prepared().filter(same) {
+            return answer(&prepared);
         }
         let groups = cgroup::groups(&preparation.cgroup)?;
         let cell = self.cells().take(&preparation.idmap).await?;
@@ -33,7 +32,6 @@ impl Container {
             mounts: Default::default(),
         });
         entry.phase.replace(Phase::Prepared(Rc::clone(&prepared)));
-        self.refill_later();
         answer(&prepared)
     }
 }

@@ -51,8 +51,11 @@ impl Container {
 
     /// A container without its console is better than none.
     async fn recover_console(&self, id: &InstanceId) -> Result<Option<Console>, DriverError> {
-        let parts =
-            (self.fetch(id, "console").await?, self.fetch(id, "console-slave").await?, self.fetch(id, "console-log").await?);
+        let parts = (
+            self.fetch(id, "console").await?,
+            self.fetch(id, "console-slave").await?,
+            self.fetch(id, "console-log").await?,
+        );
         let (Some(master), Some(slave), log) = parts else { return Ok(None) };
         let log = match log.map(Log::resume) {
             Some(Ok(log)) => log,

@@ -16,6 +16,12 @@ use crate::table::{Phase, Prepared, Record, Running, duplicate};
 
 impl Container {
     pub(crate) async fn start(&self, spec: InstanceSpec, root: MountFd) -> Result<Started, DriverError> {
+        let result = self.start_prepared(spec, root).await;
+        self.refill_later(); // not before: it would compete with the start
+        result
+    }
+
+    async fn start_prepared(&self, spec: InstanceSpec, root: MountFd) -> Result<Started, DriverError> {
         let entry = self.table().entry(&spec.instance);
         let _turn = entry.turn.lock().await;
         if let Some(running) = entry.running().filter(|running| running.is_alive()) {

@@ -14,8 +14,9 @@ impl Container {
         let running = self.table().running(id)?;
         let group = running.record.cgroup.as_str();
         let network = match &running.netlink {
-            Some(netlink) => network::interfaces(netlink)
-                .map_err(|error| DriverError::system(&error.into(), format!("cannot ask for the interfaces of `{id}`")))?,
+            Some(netlink) => network::interfaces(netlink).map_err(|error| {
+                DriverError::system(&error.into(), format!("cannot ask for the interfaces of `{id}`"))
+            })?,
             None => Vec::new(),
         };
         let memory = Memory::read(group);

@@ -59,6 +59,7 @@ impl Container {
             self.host().discard(format!("{id}:{what}")).await?;
         }
         self.table().remove(id);
+        self.refill_later();
         Ok(())
     }
 

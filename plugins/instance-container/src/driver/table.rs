@@ -81,6 +81,10 @@ impl Table {
         self.ended_or_running(id).and_then(|running| running.is_alive().then_some(running).ok_or_else(ended))
     }
 
+    pub(crate) fn prepared(&self, id: &InstanceId) -> Option<Rc<Prepared>> {
+        self.0.borrow().get(id).and_then(|entry| entry.prepared())
+    }
+
     /// Also a container that has ended and was not cleaned up yet.
     pub(crate) fn ended_or_running(&self, id: &InstanceId) -> Result<Rc<Running>, DriverError> {
         let entry = self.0.borrow().get(id).cloned();

@@ -85,12 +85,7 @@ fn side_group(group: &OwnedFd) -> nix::Result<OwnedFd> {
     nix::fcntl::openat(group, SIDE_GROUP, flags, Mode::empty())
 }
 
-fn become_command(
-    reply: &OwnedFd,
-    exec: &Exec,
-    init: &OwnedFd,
-    streams: &[OwnedFd],
-) -> Result<Infallible, Failure> {
+fn become_command(reply: &OwnedFd, exec: &Exec, init: &OwnedFd, streams: &[OwnedFd]) -> Result<Infallible, Failure> {
     let _ = fork::set_dumpable(false); // until exec, nobody inside may look at our memory
     enter(init, CloneFlags::CLONE_NEWCGROUP)?;
     become_root()?;

@@ -31,7 +31,8 @@ pub(crate) fn run(
     root::assemble(root, start, mounts)?;
     sethostname(&start.hostname).doing(|| format!("set the host name `{}`", start.hostname))?;
     for (name, value) in &start.sysctl {
-        fs::write(Path::new("/proc/sys").join(name), value).doing(|| format!("set `linux.sysctl` key `{name}` to `{value}`"))?;
+        fs::write(Path::new("/proc/sys").join(name), value)
+            .doing(|| format!("set `linux.sysctl` key `{name}` to `{value}`"))?;
     }
     open_console(reply, &start.init[0])?;
     confine::apply(&start.confinement)?;

@@ -18,7 +18,8 @@ use crate::failure::{Doing, Outcome, refused};
 /// Makes the namespaces, then obeys until it has started init or the driver lets it go.
 pub(crate) fn run(reply: &OwnedFd) -> Outcome {
     let _ = nix::unistd::setsid(); // a terminal's signals are not for us
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).doing(|| "make user and network namespaces".into())?;
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
+        .doing(|| "make user and network namespaces".into())?;
     let _ = hull_sys::netlink::loopback_up(); // without it the container merely has no 127.0.0.1
     let namespaces =
         [namespace("user")?, namespace("net")?, hull_sys::netlink::open().doing(|| "open a netlink socket".into())?];

@@ -1,8 +1,8 @@
 //! Reading, writing and deleting a container's files as its own root would.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use instance_container::order::{self, FileWork, Found, Place, Report, WriteKind};
@@ -53,12 +53,8 @@ fn read(root: &OwnedFd, path: &str) -> Outcome<Answer> {
     let whole = Path::new(path);
     let object = open_in(root, whole, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0).doing(what)?;
     let status = fstat(&object).doing(what)?;
-    let report = |found| Report::File {
-        user: status.st_uid,
-        group: status.st_gid,
-        mode: status.st_mode & 0o7777,
-        found,
-    };
+    let report =
+        |found| Report::File { user: status.st_uid, group: status.st_gid, mode: status.st_mode & 0o7777, found };
     match kind(&status) {
         SFlag::S_IFLNK => {
             let target = readlinkat(&object, "").doing(what)?;
@@ -96,8 +92,8 @@ fn names(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
     names.sort_unstable();
     let text = serde_json::to_vec(&names).map_err(|_| Errno::EINVAL)?;
     let memory = memfd_create("directory", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    let mut file = std::fs::File::from(memory);
-    file.write_all(&text).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let file = std::fs::File::from(memory);
+    file.write_all_at(&text, 0).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
     let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())

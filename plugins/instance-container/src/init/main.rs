@@ -31,7 +31,9 @@ fn main() -> ExitCode {
         eprintln!("hull-init: started by hand; it is the container driver's helper");
         return ExitCode::from(64); // EX_USAGE
     }
-    if blocking(&orders).is_err() || std::fs::File::open("/dev/null").is_ok_and(|null| fork::duplicate_onto(null.as_fd(), 0).is_err()) {
+    if blocking(&orders).is_err()
+        || std::fs::File::open("/dev/null").is_ok_and(|null| fork::duplicate_onto(null.as_fd(), 0).is_err())
+    {
         return ExitCode::FAILURE;
     }
     fork::discard_children(true);

@@ -55,11 +55,9 @@ pub(crate) fn make_parents(root: &OwnedFd, path: &str) -> Outcome<OwnedFd> {
         let Component::Normal(name) = component else { continue };
         at.push(name);
         here = match open_in(root, &at, flags, 0) {
-            Err(Errno::ENOENT) => {
-                mkdirat(&here, name, Mode::from_bits_retain(0o755))
-                    .and_then(|()| open_in(root, &at, flags, 0))
-                    .doing(|| format!("make `{}`", at.display()))?
-            }
+            Err(Errno::ENOENT) => mkdirat(&here, name, Mode::from_bits_retain(0o755))
+                .and_then(|()| open_in(root, &at, flags, 0))
+                .doing(|| format!("make `{}`", at.display()))?,
             opened => opened.doing(|| format!("open `{}`", at.display()))?,
         };
     }

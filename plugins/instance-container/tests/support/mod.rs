@@ -1,5 +1,6 @@
 //! A container driver as hulld runs it, a busybox root file system, and the proof that nothing is left of either.
 #![allow(dead_code)] // each test program uses its part
+#![allow(clippy::unwrap_used, clippy::panic)] // a fixture fails its test by panicking
 
 mod sys;
 
@@ -53,7 +54,15 @@ impl Fixture {
         fs::create_dir(unified.join("driver")).unwrap();
         chown(unified.join("cgroup.procs"), Some(sys::DRIVER_USER), None).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        Self { group, directory, plugin: None, user_namespace: None, host: RecordingHost::default(), clients: None, instances: Vec::new() }
+        Self {
+            group,
+            directory,
+            plugin: None,
+            user_namespace: None,
+            host: RecordingHost::default(),
+            clients: None,
+            instances: Vec::new(),
+        }
     }
 
     pub(crate) fn start_driver(&mut self) {
@@ -115,7 +124,10 @@ impl Fixture {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
-        for applet in ["sh", "cat", "ls", "id", "env", "sleep", "true", "false", "stty", "echo", "pwd", "kill", "mount", "readlink"] {
+        for applet in [
+            "sh", "cat", "ls", "id", "env", "sleep", "true", "false", "stty", "echo", "pwd", "kill", "mount",
+            "readlink",
+        ] {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
         symlink("../bin/busybox", root.join("sbin/init")).unwrap();
@@ -150,7 +162,12 @@ impl Fixture {
         MountFd::new(tree)
     }
 
-    pub(crate) async fn try_start(&mut self, name: &str, config: ConfigMap, root: &Path) -> Result<Started, DriverError> {
+    pub(crate) async fn try_start(
+        &mut self,
+        name: &str,
+        config: ConfigMap,
+        root: &Path,
+    ) -> Result<Started, DriverError> {
         let id = InstanceId::new(name).unwrap();
         let prepared = self.prepare(&id).await;
         let root = self.mounted(root, &prepared);
@@ -212,7 +229,11 @@ impl Fixture {
         reap();
         for hierarchy in hierarchies().unwrap() {
             let top = hierarchy.join(&self.group);
-            let empty = wait_until(|| { reap(); remove_groups(&top).is_ok() }).await;
+            let empty = wait_until(|| {
+                reap();
+                remove_groups(&top).is_ok()
+            })
+            .await;
             let left = fs::read_to_string(top.join("cgroup.procs")).unwrap_or_default();
             assert!(empty, "processes are left in {}: {left}", top.display());
         }

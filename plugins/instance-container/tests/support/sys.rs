@@ -67,7 +67,8 @@ pub(crate) fn spawn(plan: Plan) -> io::Result<(Child, Option<OwnedFd>)> {
             nix::unistd::setresgid(0.into(), 0.into(), 0.into())?;
             nix::unistd::setresuid(0.into(), 0.into(), 0.into())?;
             // First out of the way of the numbers they are to have.
-            let high = plan.sockets.each_ref().map(|socket| nix::fcntl::fcntl(socket, nix::fcntl::FcntlArg::F_DUPFD(100)));
+            let high =
+                plan.sockets.each_ref().map(|socket| nix::fcntl::fcntl(socket, nix::fcntl::FcntlArg::F_DUPFD(100)));
             for (number, socket) in (3..).zip(high) {
                 let socket = std::os::fd::BorrowedFd::borrow_raw(socket?);
                 hull_sys::fork::duplicate_onto(socket.as_fd(), number)?;

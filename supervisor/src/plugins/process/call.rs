@@ -16,6 +16,8 @@ use crate::logging;
 const ATTEMPTS: u32 = 3;
 /// A process that broke its connection must be gone by then.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// Between the end of a connection and that of its process, if it has crashed.
+const CLOSING: Duration = Duration::from_millis(300);
 /// The sign of life expected of a process that let a deadline pass.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// A bulk call may be silent for this long before the process is asked how it is.
@@ -124,7 +126,10 @@ impl Process {
                 Err(Miss::Final(DriverError::internal(format!("{}: cannot send it", self.what(method))).because(error)))
             }
             Err(RpcError::Shutdown | RpcError::Channel(_)) => {
-                self.report_hung(session.generation, "it closed its connection".into()).await;
+                // The sockets of a process that ends close before its end is known; one that lives on has misbehaved.
+                if tokio::time::timeout(CLOSING, session.gone.cancelled()).await.is_err() {
+                    self.report_hung(session.generation, "it closed its connection".into()).await;
+                }
                 Err(Miss::Crashed)
             }
         }

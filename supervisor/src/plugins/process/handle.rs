@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hull_plugin::{Code, Description, DriverError, Manifest, PoolName};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::owner::{self, Command};
 use super::session::Session;
@@ -94,7 +94,7 @@ impl Process {
         if let Status::Ready(session) = &*self.status.borrow() {
             return Ok(session.clone());
         }
-        self.send(Command::Wanted).await;
+        self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
         let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
         match tokio::time::timeout(START_PATIENCE, settled).await {
@@ -118,7 +118,7 @@ impl Process {
 
     /// Says that a process does not work any more; harmless if it is not the current one.
     pub(crate) async fn report_hung(&self, generation: u64, why: String) {
-        self.send(Command::Hung { generation, why }).await;
+        self.send(|done| Command::Hung { generation, why, done }).await;
     }
 
     /// Ends the process and starts it anew, whatever its state.
@@ -126,9 +126,13 @@ impl Process {
         self.send(Command::Reset).await;
     }
 
-    async fn send(&self, command: Command) {
+    /// Returns when the owner has acted on it.
+    async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let (done, acted) = oneshot::channel();
         // Fails only when the owner has ended, and then the status channel says so.
-        let _ = self.commands.send(command).await;
+        if self.commands.send(command(done)).await.is_ok() {
+            let _ = acted.await;
+        }
     }
 
     fn quarantined(&self, reason: &str) -> DriverError {

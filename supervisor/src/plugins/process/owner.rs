@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::greet::{self, GreetError, Greeted};
@@ -16,10 +16,11 @@ use super::state::{Action, Event, State, step};
 use crate::plugins::sandbox::{self, Child};
 use crate::plugins::upcalls;
 
+/// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
-    Wanted,
-    Hung { generation: u64, why: String },
-    Reset,
+    Wanted(oneshot::Sender<()>),
+    Hung { generation: u64, why: String, done: oneshot::Sender<()> },
+    Reset(oneshot::Sender<()>),
 }
 
 type Pending = Pin<Box<dyn Future<Output = Result<Step, GreetError>> + Send>>;
@@ -53,21 +54,25 @@ pub(crate) struct Owner {
 
 pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
     loop {
+        let mut asked = None;
         let event = tokio::select! {
             biased;
             () = stop.cancelled() => return owner.end().await,
             command = commands.recv() => match command {
                 None => return owner.end().await,
-                Some(Command::Wanted) => Event::Wanted,
-                Some(Command::Reset) => Event::Reset,
-                Some(Command::Hung { generation, why }) if generation == owner.generation => owner.complain(why),
-                Some(Command::Hung { .. }) => continue,
+                Some(command) => match owner.understand(command, &mut asked) {
+                    Some(event) => event,
+                    None => continue,
+                },
             },
             () = exited(owner.running.as_ref()) => owner.bury().await,
             through = pending(&mut owner.pending) => owner.advance(through),
             () = tick(owner.state) => Event::Tick,
         };
         owner.apply(event).await;
+        if let Some(asked) = asked.take() {
+            let _ = asked.send(()); // who asked may have gone
+        }
     }
 }
 
@@ -79,6 +84,18 @@ impl Owner {
     ) -> Self {
         let (state, generation, running, pending, complaint) = (State::Stopped, 0, None, None, None);
         Self { spec, status, last_end, state, generation, running, pending, complaint }
+    }
+
+    /// A complaint about a process that is gone already means nothing.
+    fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Option<Event> {
+        let (event, done) = match command {
+            Command::Wanted(done) => (Event::Wanted, done),
+            Command::Reset(done) => (Event::Reset, done),
+            Command::Hung { generation, why, done } if generation == self.generation => (self.complain(why), done),
+            Command::Hung { .. } => return None,
+        };
+        *asked = Some(done);
+        Some(event)
     }
 
     async fn apply(&mut self, event: Event) {
@@ -191,7 +208,7 @@ impl Owner {
             running.gone.cancel();
             let status = running.child.status();
             let mut account = status.map_or("ended, nobody knows how".into(), crate::plugins::describe_status);
-            if let Some(complaint) = &self.complaint {
+            if let Some(complaint) = self.complaint.as_ref().filter(|_| status == Some(nix::libc::SIGKILL)) {
                 account = format!("killed by hulld: {complaint}");
             }
             let lines = running.output.last_lines();

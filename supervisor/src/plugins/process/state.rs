@@ -175,12 +175,7 @@ mod tests {
     #[test]
     fn five_crashes_in_two_minutes_are_enough_and_slow_ones_are_not() {
         let crash_every = |pause: Duration| {
-            let mut now = Instant::now();
-            for _ in 0..MAX_CRASHES {
-                let (state, _) = step(ready_with(now, &[]), Event::Exited, now);
-                drop(state);
-                now += pause;
-            }
+            let now = Instant::now();
             let times: Vec<Instant> = (0..4).map(|index| now - pause * (4 - index)).collect();
             step(ready_with(now, &times), Event::Exited, now).0
         };

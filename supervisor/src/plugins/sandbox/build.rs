@@ -51,6 +51,10 @@ pub(super) fn plugin_plan(spec: &Spec) -> Result<Plan, SpawnError> {
     plan.descriptors = 3;
     plan.program = PROGRAM.into();
     plan.mounts.push(program_mount(&spec.installed.executable));
+    for name in &manifest.companions {
+        let source = spec.installed.executable.with_file_name(name);
+        plan.mounts.push(bind(source, Path::new("/").join(name), Access::Read, Required::Yes));
+    }
     Ok(plan)
 }
 
@@ -170,7 +174,7 @@ fn identity(user: User, block: u32) -> Identity {
     match user {
         User::Dynamic => Identity::User(block),
         User::Namespace => Identity::Namespace { users: ids::whole_block(block), groups: ids::whole_block(block) },
-        User::InstanceIds => Identity::Namespace {
+        User::InstanceIds => Identity::LastingNamespace {
             users: ids::instance_ids(block, Path::new("/etc/subuid")),
             groups: ids::instance_ids(block, Path::new("/etc/subgid")),
         },

@@ -46,7 +46,22 @@ pub(crate) enum Identity {
         users: Vec<IdLine>,
         groups: Vec<IdLine>,
     },
+    /// The same, made once and entered again by every later process: what lives in namespaces below it knows no other.
+    LastingNamespace {
+        users: Vec<IdLine>,
+        groups: Vec<IdLine>,
+    },
     HostRoot,
+}
+
+impl Identity {
+    /// The maps of a user namespace of its own.
+    pub(crate) fn maps(&self) -> Option<(&[IdLine], &[IdLine])> {
+        match self {
+            Self::Namespace { users, groups } | Self::LastingNamespace { users, groups } => Some((users, groups)),
+            Self::User(_) | Self::HostRoot => None,
+        }
+    }
 }
 
 /// A line of `uid_map`.

@@ -44,9 +44,17 @@ const PRIVILEGED: &str = "
 const NAMESPACE_FLAGS: u64 = 0x7e02_0080;
 const SOCKET_FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// Whether nothing is to be filtered (`@all`).
+pub(super) fn is_open(granted: &[String]) -> bool {
+    granted.iter().any(|name| name == "@all")
+}
+
 /// Puts the filter in force. What is not allowed fails with `EPERM`; `clone3`, whose flags cannot be looked at, with
 /// `ENOSYS`, after which libraries use `clone`.
 pub(super) fn load(granted: &[String]) -> Result<(), StageError> {
+    if is_open(granted) {
+        return Ok(());
+    }
     let what = "cannot filter system calls";
     let mut filter = ScmpFilterContext::new(ScmpAction::Errno(libc::EPERM)).during(what)?;
     filter.set_ctl_optimize(2).during(what)?; // a tree instead of a list: a few comparisons for each call

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::build::plugin_plan;
-use super::plan::Plan;
+use super::plan::{Identity, Plan};
 use super::stage::{FAILED, STARTED};
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
@@ -96,8 +96,16 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
     let (output, their_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let theirs = [their_lifecycle.as_fd(), their_driver.as_fd(), their_host.as_fd()];
-    let child = spawn(&environment.executable, &plan, &theirs, their_output.as_fd(), Target::Supervisor).await?;
+    let lasting = matches!(plan.identity, Identity::LastingNamespace { .. });
+    let namespace_key = user_namespace_key(&spec.name.plugin);
+    let namespace = if lasting { environment.keeper.fetch(&namespace_key).await? } else { None };
+    let start = Start { stage: &environment.executable, target: Target::Supervisor, namespace: namespace.as_ref() };
+    let child = start.spawn(&plan, &theirs, their_output.as_fd()).await?;
     environment.keeper.store(&key, child.process()).await?;
+    if lasting && namespace.is_none() {
+        let made = std::fs::File::open(format!("/proc/{}/ns/user", child.pid()))?;
+        environment.keeper.store(&namespace_key, made.as_fd()).await?;
+    }
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
 }
 
@@ -111,6 +119,11 @@ async fn end_predecessor(keeper: &KeeperClient, key: &str) {
     }
 }
 
+/// Under which the user namespace of a plugin's processes is kept.
+pub(crate) fn user_namespace_key(plugin: &str) -> String {
+    format!("user-namespace/{plugin}")
+}
+
 /// Carries out `plan` with `descriptors` from 3 on.
 pub(crate) async fn spawn(
     stage: &std::path::Path,
@@ -119,29 +132,49 @@ pub(crate) async fn spawn(
     output: BorrowedFd<'_>,
     target: Target,
 ) -> Result<Child, SpawnError> {
-    let (status, their_status) = packet_pair()?;
-    let written = write_plan(plan)?;
-    let null = std::fs::File::open("/dev/null")?;
-    let mut table = vec![(0, null.as_fd()), (1, output), (2, output)];
-    let extra = [written.as_fd(), their_status.as_fd()];
-    table.extend((3..).zip(descriptors.iter().copied().chain(extra)));
-    let target_word = match target {
-        Target::Supervisor => "supervisor",
-        Target::Keeper => "keeper",
-    };
-    let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target_word];
-    let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
-    let program = c_string(stage.as_os_str().as_encoded_bytes())?;
-    let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
-    let stage = process::open(stage.as_raw())?;
-    drop(their_status);
-    let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
-    if answer.is_err() {
-        let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
+    Start { stage, target, namespace: None }.spawn(plan, descriptors, output).await
+}
+
+/// How a process is started, beside its plan.
+struct Start<'a> {
+    stage: &'a std::path::Path,
+    target: Target,
+    /// The user namespace to enter instead of making one.
+    namespace: Option<&'a OwnedFd>,
+}
+
+impl Start<'_> {
+    async fn spawn(
+        self,
+        plan: &Plan,
+        descriptors: &[BorrowedFd<'_>],
+        output: BorrowedFd<'_>,
+    ) -> Result<Child, SpawnError> {
+        let (status, their_status) = packet_pair()?;
+        let written = write_plan(plan)?;
+        let null = std::fs::File::open("/dev/null")?;
+        let mut table = vec![(0, null.as_fd()), (1, output), (2, output)];
+        let extra = [Some(written.as_fd()), Some(their_status.as_fd()), self.namespace.map(AsFd::as_fd)];
+        table.extend((3..).zip(descriptors.iter().copied().chain(extra.into_iter().flatten())));
+        let target = match self.target {
+            Target::Supervisor => "supervisor",
+            Target::Keeper => "keeper",
+        };
+        let namespace = if self.namespace.is_some() { "enter" } else { "make" };
+        let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target, namespace];
+        let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let program = c_string(self.stage.as_os_str().as_encoded_bytes())?;
+        let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+        let stage = process::open(stage.as_raw())?;
+        drop(their_status);
+        let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
+        if answer.is_err() {
+            let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
+        }
+        reap(stage).await;
+        let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
+        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
     }
-    reap(stage).await;
-    let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
-    Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
 }
 
 fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {

@@ -49,7 +49,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
     };
     let guardian =
         if arguments.get(1).is_some_and(|word| word == "keeper") { Guardian::This } else { Guardian::Parent };
-    match run(plan, &status, guardian) {
+    let namespace = if arguments.get(2).is_some_and(|word| word == "enter") { inherited(5 + count).ok() } else { None };
+    match run(plan, &status, namespace, guardian) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut said = vec![FAILED];
@@ -62,7 +63,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 }
 
 /// In the stage itself this returns when the child is on its way; in the child it returns only when something failed.
-fn run(plan: OwnedFd, status: &OwnedFd, guardian: Guardian) -> Result<(), StageError> {
+fn run(plan: OwnedFd, status: &OwnedFd, namespace: Option<OwnedFd>, guardian: Guardian) -> Result<(), StageError> {
     let plan: Plan = serde_json::from_reader(fs::File::from(plan)).during("cannot read the plan")?;
     for file in &plan.membership_files {
         fs::write(file, "0").during(format_args!("cannot enter `{}`", file.display()))?;
@@ -71,7 +72,7 @@ fn run(plan: OwnedFd, status: &OwnedFd, guardian: Guardian) -> Result<(), StageE
     match split(first_namespaces(&plan).bits(), guardian).during("cannot make namespaces")? {
         Side::Child => {
             drop(ours);
-            build(&plan, &theirs)?;
+            build(&plan, &theirs, namespace)?;
             exec(&plan)
         }
         Side::Parent { child, process } => {
@@ -79,7 +80,7 @@ fn run(plan: OwnedFd, status: &OwnedFd, guardian: Guardian) -> Result<(), StageE
             let mut said = vec![STARTED];
             said.extend(child.to_le_bytes());
             send(status.as_fd(), &said, &[process]).during("cannot report to hulld")?;
-            map_ids(&plan, child, &ours)
+            if namespace.is_some() { Ok(()) } else { map_ids(&plan, child, &ours) }
         }
     }
 }
@@ -90,7 +91,7 @@ fn first_namespaces(plan: &Plan) -> CloneFlags {
     if plan.process_namespace == Namespace::Private {
         flags |= CloneFlags::CLONE_NEWPID;
     }
-    if !matches!(plan.identity, Identity::Namespace { .. }) {
+    if plan.identity.maps().is_none() {
         flags |= other_namespaces(plan);
     }
     flags
@@ -110,7 +111,7 @@ fn other_namespaces(plan: &Plan) -> CloneFlags {
 
 /// Writes the child's id maps when it has made its user namespace.
 fn map_ids(plan: &Plan, child: i32, socket: &OwnedFd) -> Result<(), StageError> {
-    let Identity::Namespace { users, groups } = &plan.identity else { return Ok(()) };
+    let Some((users, groups)) = plan.identity.maps() else { return Ok(()) };
     let (length, _) = receive(socket.as_fd(), &mut [0; 1]).during("the child")?;
     if length == 0 {
         return Ok(()); // it has said itself what failed
@@ -125,14 +126,17 @@ fn lines(map: &[IdLine]) -> String {
 }
 
 /// Order matters: mounts need root, capabilities go before the walls that forbid changing them, seccomp comes last.
-fn build(plan: &Plan, stage: &OwnedFd) -> Result<(), StageError> {
+fn build(plan: &Plan, stage: &OwnedFd, namespace: Option<OwnedFd>) -> Result<(), StageError> {
     root::make(plan)?;
     rights::bound_files(plan.open_files)?;
     let (user, group) = match &plan.identity {
         Identity::HostRoot => (0, 0),
         Identity::User(id) => (*id, *id),
-        Identity::Namespace { .. } => {
-            enter_user_namespace(plan, stage)?;
+        Identity::Namespace { .. } | Identity::LastingNamespace { .. } => {
+            match namespace {
+                Some(made) => enter_again(plan, &made)?,
+                None => enter_user_namespace(plan, stage)?,
+            }
             (0, 0)
         }
     };
@@ -141,7 +145,9 @@ fn build(plan: &Plan, stage: &OwnedFd) -> Result<(), StageError> {
     become_user(user, group).during(format_args!("cannot become user {user}"))?;
     rights::keep_capabilities(&plan.capabilities, user)?;
     std::env::set_current_dir(&plan.directory).during(format_args!("cannot enter `{}`", plan.directory.display()))?;
-    no_new_privileges().during("cannot set no_new_privs")?;
+    if !seccomp::is_open(&plan.system_calls) {
+        no_new_privileges().during("cannot set no_new_privs")?;
+    }
     if let Some(landlock) = &plan.landlock {
         rights::landlock(landlock)?;
     }
@@ -154,6 +160,12 @@ fn enter_user_namespace(plan: &Plan, stage: &OwnedFd) -> Result<(), StageError> 
     send(stage.as_fd(), b"u", &[]).during("the stage")?;
     let (length, _) = receive(stage.as_fd(), &mut [0; 1]).during("the stage")?;
     if length == 0 { Err(StageError("its ids were not mapped".into())) } else { Ok(()) }
+}
+
+/// The user namespace that an earlier process of the plugin had, with namespaces of this process's own in it.
+fn enter_again(plan: &Plan, made: &OwnedFd) -> Result<(), StageError> {
+    nix::sched::setns(made, CloneFlags::CLONE_NEWUSER).during("cannot enter its user namespace")?;
+    unshare(CloneFlags::CLONE_NEWNS | other_namespaces(plan)).during("cannot make namespaces in its user namespace")
 }
 
 fn exec(plan: &Plan) -> Result<(), StageError> {
