@@ -1,4 +1,5 @@
 //! The real hulld: what survives its supervisor, and how it ends.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are test code
 
 mod common;
 
