@@ -1,4 +1,5 @@
 //! A real plugin in its real sandbox: what it may do, and what hulld does when it misbehaves.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are test code
 
 mod common;
 

@@ -10,6 +10,7 @@ use hull_sys::message::packet_pair;
 use hull_sys::process;
 use hull_sys::spawn::{c_string, spawn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -57,6 +58,9 @@ pub fn main() -> ExitCode {
 
 fn keep() -> nix::Result<u8> {
     process::become_subreaper()?;
+    // Keeper and supervisor hold descriptors for every instance there is.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGCHLD, Signal::SIGHUP] {
         signals.add(signal);

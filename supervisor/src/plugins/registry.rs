@@ -269,10 +269,8 @@ impl Plugins {
         let name = ProcessName { plugin, pool: pool.map(|(pool, _)| pool.clone()) };
         let mut processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let source = pool.map(|(_, source)| source.to_owned());
-        if let Some(process) = processes.get(&name) {
-            if process.spec.pool_source == source {
-                return Ok(process.clone());
-            }
+        if let Some(process) = processes.get(&name).filter(|process| process.spec.pool_source == source) {
+            return Ok(process.clone());
         }
         let environment = self.0.environment.clone();
         let spec = Spec { name: name.clone(), installed: installed.clone(), pool_source: source, environment };

@@ -1,5 +1,5 @@
 //! A HULL_DIR of its own with the probe plugin, and everything below the state layer.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)] // each test file uses its part; this is test code
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -9,7 +9,7 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, Scope,
 };
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::plan::Landlock;
 use super::stage::{Context, StageError};
@@ -17,7 +17,10 @@ use super::stage::{Context, StageError};
 /// The newest landlock the rules were written for; older kernels get what they know.
 const LANDLOCK: ABI = ABI::V6;
 
+/// The machine's own bound may be lower.
 pub(super) fn bound_files(open_files: u64) -> Result<(), StageError> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).during("cannot ask for the bound on open files")?;
+    let open_files = open_files.min(most);
     setrlimit(Resource::RLIMIT_NOFILE, open_files, open_files).during("cannot bound open files")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).during("cannot forbid core files")
 }
