@@ -134,7 +134,8 @@ impl Host {
     pub fn supervisor(&self) -> Option<i32> {
         let keeper = self.daemon.pid()?;
         children(keeper).into_iter().find(|pid| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("--supervisor"))
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains("--supervisor"))
         })
     }
 

@@ -45,7 +45,10 @@ pub(crate) fn busybox(folder: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(root.join(name))?;
     }
     std::fs::copy("/bin/busybox", root.join("bin/busybox"))?;
-    for tool in ["sh", "cat", "echo", "ls", "sleep", "true", "false", "hostname", "id", "env", "pwd", "touch", "stat", "nc", "ip", "wc", "head", "seq", "dd", "kill", "ps", "mount", "tty", "stty", "mkdir", "md5sum"] {
+    for tool in [
+        "sh", "cat", "echo", "ls", "sleep", "true", "false", "hostname", "id", "env", "pwd", "touch", "stat", "nc",
+        "ip", "wc", "head", "seq", "dd", "kill", "ps", "mount", "tty", "stty", "mkdir", "md5sum",
+    ] {
         symlink("busybox", root.join("bin").join(tool))?;
     }
     symlink("../bin/busybox", root.join("sbin/init"))?;
@@ -63,7 +66,16 @@ pub(crate) fn busybox(folder: &Path) -> Result<PathBuf> {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
     }
     let tarball = folder.join("busybox.tar.gz");
-    run(Command::new("tar").arg("-C").arg(folder.join("image")).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]), "")?.ok()?;
+    run(
+        Command::new("tar")
+            .arg("-C")
+            .arg(folder.join("image"))
+            .arg("-czf")
+            .arg(&tarball)
+            .args(["metadata.yaml", "rootfs"]),
+        "",
+    )?
+    .ok()?;
     std::fs::remove_dir_all(folder.join("image"))?;
     Ok(tarball)
 }

@@ -89,9 +89,13 @@ impl Rest {
 
     /// One request on a connection of its own.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
-        let mut stream = UnixStream::connect(&self.socket).with_context(|| format!("cannot connect to {:?}", self.socket))?;
+        let mut stream =
+            UnixStream::connect(&self.socket).with_context(|| format!("cannot connect to {:?}", self.socket))?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: hull\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: hull\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -113,7 +117,8 @@ fn read_answer(reader: &mut impl BufRead) -> Result<Answer> {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-    let length = headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.parse()).transpose()?;
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.parse()).transpose()?;
     let mut body = Vec::new();
     match length {
         _ if chunked => read_chunks(reader, &mut body)?,

@@ -8,11 +8,10 @@ fn a_command_has_streams_a_status_and_an_environment() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("web")?;
 
-    assert_eq!(web.exec(&["sh", "-c", "echo out; echo err >&2; exit 42"])?, hull_integration::Finished {
-        status: 42,
-        stdout: "out\n".into(),
-        stderr: "err\n".into(),
-    });
+    assert_eq!(
+        web.exec(&["sh", "-c", "echo out; echo err >&2; exit 42"])?,
+        hull_integration::Finished { status: 42, stdout: "out\n".into(), stderr: "err\n".into() }
+    );
     assert_eq!(web.exec(&["/no/such/thing"])?.status, 127);
     assert_eq!(web.exec(&["/etc/passwd"])?.status, 126);
     assert_eq!(web.exec(&["sh", "-c", "kill -9 $$"])?.status, 137);
@@ -24,7 +23,20 @@ fn a_command_has_streams_a_status_and_an_environment() -> Result<()> {
     for line in ["A=b c", "HOME=/root", "USER=root", "LANG=C.UTF-8"] {
         assert!(environment.lines().any(|one| one == line), "{line} in {environment}");
     }
-    let user = host.client(&["exec", "web", "--user", "1000", "--group", "1000", "--cwd", "/tmp", "--", "sh", "-c", "id -u; id -g; pwd"])?;
+    let user = host.client(&[
+        "exec",
+        "web",
+        "--user",
+        "1000",
+        "--group",
+        "1000",
+        "--cwd",
+        "/tmp",
+        "--",
+        "sh",
+        "-c",
+        "id -u; id -g; pwd",
+    ])?;
     assert_eq!(user.ok()?, "1000\n1000\n/tmp\n");
     host.assert_nothing_leaked()
 }
@@ -44,10 +56,12 @@ fn many_commands_at_once_all_end() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("web")?;
     let outputs = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..24).map(|n| {
-            let web = &web;
-            scope.spawn(move || web.exec(&["echo", &n.to_string()]).and_then(|done| done.ok()))
-        }).collect();
+        let runs: Vec<_> = (0..24)
+            .map(|n| {
+                let web = &web;
+                scope.spawn(move || web.exec(&["echo", &n.to_string()]).and_then(|done| done.ok()))
+            })
+            .collect();
         runs.into_iter().map(|run| run.join().expect("no panic")).collect::<Result<Vec<_>>>()
     })?;
     assert_eq!(outputs, (0..24).map(|n| format!("{n}\n")).collect::<Vec<_>>());

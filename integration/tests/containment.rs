@@ -21,10 +21,17 @@ fn killing_any_part_disturbs_no_instance() -> Result<()> {
     web.address()?;
     let network = host.network().context("the host has a network")?;
     let gateway = host.rest.get(&format!("/1.0/networks/{network}"))?.metadata()?;
-    let address = gateway["config"]["ipv4.address"].as_str().context("an address")?.split('/').next().context("an address")?.to_owned();
+    let address = gateway["config"]["ipv4.address"]
+        .as_str()
+        .context("an address")?
+        .split('/')
+        .next()
+        .context("an address")?
+        .to_owned();
     let listener = TcpListener::bind((address.as_str(), 0))?;
     let port = listener.local_addr()?.port();
-    let sender = format!("(i=0; while true; do i=$((i+1)); echo $i; /bin/busybox usleep 10000; done) | nc {address} {port} &");
+    let sender =
+        format!("(i=0; while true; do i=$((i+1)); echo $i; /bin/busybox usleep 10000; done) | nc {address} {port} &");
     web.exec(&["sh", "-c", &format!("{sender} exec >/dev/null 2>&1 </dev/null")])?;
     let (stream, _) = listener.accept()?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

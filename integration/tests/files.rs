@@ -67,7 +67,8 @@ fn a_path_of_the_guest_never_leads_out_of_it() -> Result<()> {
     web.exec(&["sh", "-c", &format!("/bin/busybox ln -s {target} /tmp/out; /bin/busybox ln -s / /tmp/up")])?.ok()?;
     let through = host.rest.get(&format!("/1.0/instances/web/files?path=/tmp/up{target}"))?;
     assert!(through.status >= 400, "{through:?}");
-    let write = host.rest.request("POST", "/1.0/instances/web/files?path=/tmp/out", &[("X-LXD-type", "file")], b"guest")?;
+    let write =
+        host.rest.request("POST", "/1.0/instances/web/files?path=/tmp/out", &[("X-LXD-type", "file")], b"guest")?;
     let _refused_or_inside = write.status; // a link is replaced or followed inside; never outside
     assert_eq!(std::fs::read_to_string(&canary)?, "host");
     host.assert_nothing_leaked()

@@ -45,7 +45,11 @@ fn what_does_not_fit_the_state_is_refused_in_lxds_words() -> Result<()> {
     assert!(host.client(&["exec", "web", "--", "true"])?.stderr.contains("Instance is not running"));
     web.start()?;
     assert!(host.client(&["start", "web"])?.stderr.contains("The instance is already running"));
-    assert!(host.client(&["delete", "web"])?.stderr.contains("The instance is currently running, stop it first or pass --force"));
+    assert!(
+        host.client(&["delete", "web"])?
+            .stderr
+            .contains("The instance is currently running, stop it first or pass --force")
+    );
     assert!(host.client(&["delete", "nobody"])?.stderr.contains("Instance not found"));
     let bad = json!({"name": "a_b", "source": {"type": "image", "alias": "busybox"}});
     let error = host.rest.post("/1.0/instances", &bad)?.error()?;

@@ -115,7 +115,9 @@ fn file_name(text: &str) -> Result<(), &'static str> {
     match text {
         "." | ".." => Err("it is a reserved name"),
         _ if text.starts_with('-') => Err("it starts with a hyphen"),
-        _ if text.contains(['/', '\\', '"', '\'', '`', '$', ' ']) => Err("only letters, digits and `-_.:+@,%` may be used"),
+        _ if text.contains(['/', '\\', '"', '\'', '`', '$', ' ']) => {
+            Err("only letters, digits and `-_.:+@,%` may be used")
+        }
         _ => Ok(()),
     }
 }

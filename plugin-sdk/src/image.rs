@@ -69,7 +69,12 @@ pub trait ImageSource {
     /// What is on offer, as a JSON array of [`SourceImage`].
     async fn list(server: String) -> Result<MemoryFd, DriverError>;
     /// Fills the sinks (the rootfs stays empty for a unified image). Reports progress.
-    async fn fetch(op: OperationId, query: ImageQuery, image: SourceImage, sinks: ImageSinks) -> Result<(), DriverError>;
+    async fn fetch(
+        op: OperationId,
+        query: ImageQuery,
+        image: SourceImage,
+        sinks: ImageSinks,
+    ) -> Result<(), DriverError>;
 
     /// Takes an upload apart into the sinks: `content_type` is HTTP's, `multipart/form-data` for split images
     /// (parts `metadata` and `rootfs` or `rootfs.img`), anything else for a unified one.

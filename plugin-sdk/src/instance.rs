@@ -197,7 +197,12 @@ pub trait InstanceDriver {
     async fn prepare(op: OperationId, preparation: Preparation) -> Result<Prepared, DriverError>;
     /// Mounts something inside: before `start` (collected, in order) or into the running instance.
     /// `mount` is already id-mapped where it needs to be.
-    async fn attach_mount(op: OperationId, instance: InstanceId, spec: MountSpec, mount: MountFd) -> Result<(), DriverError>;
+    async fn attach_mount(
+        op: OperationId,
+        instance: InstanceId,
+        spec: MountSpec,
+        mount: MountFd,
+    ) -> Result<(), DriverError>;
     /// Unmounts from the running instance; not mounted is `Ok`.
     async fn detach_mount(op: OperationId, instance: InstanceId, path: String) -> Result<(), DriverError>;
     /// Runs the init of a prepared instance on `root`. Repeated after success: the same process.

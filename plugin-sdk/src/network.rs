@@ -120,7 +120,12 @@ pub trait NetworkDriver {
     /// `NotFound`: no such network or parent. `Unavailable`: the network is not up.
     async fn attach_nic(op: OperationId, nic: NicSpec, target: NicTarget) -> Result<Attachment, DriverError>;
     /// Forgets a NIC and removes what the host still has of it. An interface whose namespace is dying is left to die.
-    async fn detach_nic(op: OperationId, instance: InstanceId, device: DeviceName, handle: Option<Handle>) -> Result<(), DriverError>;
+    async fn detach_nic(
+        op: OperationId,
+        instance: InstanceId,
+        device: DeviceName,
+        handle: Option<Handle>,
+    ) -> Result<(), DriverError>;
 
     /// Given all NIC objects (`INSTANCE/DEVICE`) and networks Hull knows; see the storage contract.
     async fn reconcile(known: Vec<String>, last: bool) -> Result<Reconciled, DriverError>;

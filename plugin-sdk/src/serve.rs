@@ -17,7 +17,9 @@ use crate::instance::InstanceDriver;
 use crate::lifecycle::{Driver, Hello, HostHello, Lifecycle, StoredHandle};
 use crate::network::NetworkDriver;
 use crate::storage::StorageDriver;
-use crate::{CONTRACT, Description, DriverError, Health, HostClient, HostHandle, PluginKind, Recovered, ServerTransport};
+use crate::{
+    CONTRACT, Description, DriverError, Health, HostClient, HostHandle, PluginKind, Recovered, ServerTransport,
+};
 
 /// [`Lifecycle`], served by the plugin.
 pub const LIFECYCLE_FD: i32 = 3;

@@ -94,7 +94,8 @@ pub trait StorageDriver {
     ///
     /// # Errors
     /// `Unsupported`: the driver did not declare `quota`.
-    async fn resize_volume(op: OperationId, volume: VolumeName, bytes: Option<u64>) -> Result<Option<u64>, DriverError>;
+    async fn resize_volume(op: OperationId, volume: VolumeName, bytes: Option<u64>)
+    -> Result<Option<u64>, DriverError>;
 
     /// Given all volumes Hull knows: which are missing, and which carry Hull's mark but are not known.
     /// `known` may come in several calls; the answer is due when `last` is true.

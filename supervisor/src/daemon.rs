@@ -53,7 +53,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(HOPELESS);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&directory, keeper)),
         Err(error) => Err(error.into()),
@@ -108,7 +109,12 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
 }
 
 /// Everything in memory, from the database.
-async fn assemble(directory: &Path, executable: &Path, keeper: &KeeperClient, cgroups: Cgroups) -> Result<Hull, Failure> {
+async fn assemble(
+    directory: &Path,
+    executable: &Path,
+    keeper: &KeeperClient,
+    cgroups: Cgroups,
+) -> Result<Hull, Failure> {
     let path = directory.join("database/hull.db");
     let (database, nouns) = {
         let directory = directory.to_owned();

@@ -27,7 +27,9 @@ impl HandleSource for Handles {
         }
         match (driver("instance"), driver("network")) {
             (Some(driver), _) => hull.instances.handles(driver),
-            (_, Some(driver)) => hull.networks.handles(driver).into_iter().chain(hull.instances.nic_handles()).collect(),
+            (_, Some(driver)) => {
+                hull.networks.handles(driver).into_iter().chain(hull.instances.nic_handles()).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -37,8 +39,12 @@ impl HandleSource for Handles {
             match outcome {
                 Recovered::Adopted => tracing::debug!(plugin, object, "recovered"),
                 // The end of an instance is seen by hulld itself: it watches the process.
-                Recovered::Gone { status } => tracing::info!(plugin, object, ?status, "had ended while its driver was away"),
-                Recovered::Unknown { why } => tracing::warn!(plugin, object, why, "its driver does not know what became of it"),
+                Recovered::Gone { status } => {
+                    tracing::info!(plugin, object, ?status, "had ended while its driver was away")
+                }
+                Recovered::Unknown { why } => {
+                    tracing::warn!(plugin, object, why, "its driver does not know what became of it")
+                }
                 Recovered::Lost => tracing::warn!(plugin, object, "its driver cannot find it by its handle"),
             }
         }

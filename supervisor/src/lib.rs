@@ -9,8 +9,8 @@
 //! rules), `store.rs` (its SQL), and one file a verb that spans plugins. Start with [`daemon`] and [`hull::Hull`].
 
 mod api;
-pub mod cgroups;
 mod certificates;
+pub mod cgroups;
 pub mod daemon;
 mod events;
 mod filter;

@@ -9,11 +9,14 @@ fn main() -> ExitCode {
         Some("--sandbox") => hulld::plugins::sandbox_stage(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("--version") => {
             // The one thing a person may ask of the daemon's program.
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+            let _ =
+                std::io::Write::write_all(&mut std::io::stdout(), concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes());
             ExitCode::SUCCESS
         }
         Some(other) => {
-            eprintln!("hulld: unknown argument `{other}`; it takes none, and is configured by HULL_DIR and through its API (see `hull admin`)");
+            eprintln!(
+                "hulld: unknown argument `{other}`; it takes none, and is configured by HULL_DIR and through its API (see `hull admin`)"
+            );
             ExitCode::from(64)
         }
     }

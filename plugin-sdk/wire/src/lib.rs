@@ -13,8 +13,8 @@ mod transport;
 pub use deadline::{MAX_DEADLINE, RequestId, context, request_id};
 pub use fd::{
     AnyFd, CharacterDevice, DeviceFd, Directory, DirectoryFd, Fd, FdKind, File, FileFd, Memory, MemoryFd, Mount,
-    MountFd, NetworkNamespace, NetworkNamespaceFd, Pipe, PipeFd, Process, ProcessFd, Socket, SocketFd, Stream, StreamFd,
-    UserNamespace, UserNamespaceFd,
+    MountFd, NetworkNamespace, NetworkNamespaceFd, Pipe, PipeFd, Process, ProcessFd, Socket, SocketFd, Stream,
+    StreamFd, UserNamespace, UserNamespaceFd,
 };
 pub use hull_sys::message::MAX_DESCRIPTORS;
 pub use transport::{ClientTransport, MAX_FRAME, ServerTransport, accept, connect};

@@ -22,15 +22,8 @@ struct Sync<'a, T: Serialize> {
 
 /// A finished request with its result.
 pub(crate) fn sync<T: Serialize>(metadata: &T) -> Reply {
-    let envelope = Sync {
-        r#type: "sync",
-        status: "Success",
-        status_code: 200,
-        operation: "",
-        error_code: 0,
-        error: "",
-        metadata,
-    };
+    let envelope =
+        Sync { r#type: "sync", status: "Success", status_code: 200, operation: "", error_code: 0, error: "", metadata };
     Ok(axum::Json(envelope).into_response())
 }
 

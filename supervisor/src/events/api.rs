@@ -27,7 +27,8 @@ async fn listen(State(hull): State<Hull>, scope: Scope) -> Reply {
         None => KINDS.to_vec(),
         Some(text) => text.split(',').map(known).collect::<Result<_, _>>()?,
     };
-    let (ours, theirs) = message::packet_pair().map_err(|error| ApiError::internal(format!("cannot make a socket: {error}")))?;
+    let (ours, theirs) =
+        message::packet_pair().map_err(|error| ApiError::internal(format!("cannot make a socket: {error}")))?;
     hull.tasks.spawn(forward(hull.events.listen(), wanted, ours));
     Ok(upgrade_response(Upgrade::Messages(SocketFd::new(theirs))))
 }
@@ -45,10 +46,12 @@ async fn forward(mut events: broadcast::Receiver<Event>, wanted: Vec<&'static st
             () = gone.wait() => return,
         };
         match event {
-            Ok(event) if wanted.contains(&event.kind) => match message::send(socket.as_fd(), event.text.as_bytes(), &[]) {
-                Ok(()) | Err(Errno::EAGAIN | Errno::EMSGSIZE) => {}
-                Err(_closed) => return,
-            },
+            Ok(event) if wanted.contains(&event.kind) => {
+                match message::send(socket.as_fd(), event.text.as_bytes(), &[]) {
+                    Ok(()) | Err(Errno::EAGAIN | Errno::EMSGSIZE) => {}
+                    Err(_closed) => return,
+                }
+            }
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }

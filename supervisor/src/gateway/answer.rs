@@ -53,7 +53,9 @@ impl Api for Answerer {
         let handled = tokio::spawn(self.handle(call).instrument(span)).await;
         match handled {
             Ok(reply) => reply,
-            Err(error) => reply(ApiError::internal(format!("the handler of this request failed: {error}")).into_response()).await,
+            Err(error) => {
+                reply(ApiError::internal(format!("the handler of this request failed: {error}")).into_response()).await
+            }
         }
     }
 
@@ -65,14 +67,19 @@ impl Api for Answerer {
 impl Answerer {
     async fn handle(self, call: ApiCall) -> ApiReply {
         let Some(peer) = self.connections.peer(call.token) else {
-            return reply(ApiError::new(StatusCode::FORBIDDEN, "the connection of this request is not open").into_response()).await;
+            return reply(
+                ApiError::new(StatusCode::FORBIDDEN, "the connection of this request is not open").into_response(),
+            )
+            .await;
         };
         let request = match request_of(call) {
             Ok(mut request) => {
                 request.extensions_mut().insert(peer);
                 request
             }
-            Err(error) => return reply(ApiError::bad_request(format!("malformed request: {error}")).into_response()).await,
+            Err(error) => {
+                return reply(ApiError::bad_request(format!("malformed request: {error}")).into_response()).await;
+            }
         };
         let response = self.router.oneshot(request).await.unwrap_or_else(|never| match never {});
         reply(response).await
@@ -122,7 +129,9 @@ async fn reply(response: Response) -> ApiReply {
     };
     match body {
         Ok(body) => ApiReply { status: parts.status.as_u16(), headers, body },
-        Err(error) => ApiReply { status: 500, headers: Vec::new(), body: ReplyBody::Inline(error.to_string().into_bytes()) },
+        Err(error) => {
+            ApiReply { status: 500, headers: Vec::new(), body: ReplyBody::Inline(error.to_string().into_bytes()) }
+        }
     }
 }
 

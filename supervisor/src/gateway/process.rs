@@ -63,7 +63,11 @@ pub(crate) async fn serve(settings: Settings, listener: UnixListener, router: Ro
     tasks.wait().await;
 }
 
-async fn start(settings: &Settings, answerer: &Answerer, tasks: &TaskTracker) -> Result<(Child, GatewayClient), SpawnError> {
+async fn start(
+    settings: &Settings,
+    answerer: &Answerer,
+    tasks: &TaskTracker,
+) -> Result<(Child, GatewayClient), SpawnError> {
     let program = settings.executable.with_file_name("hull-gateway");
     let plan = sandbox::gateway_plan(&settings.hull_dir, &settings.cgroups, &program)?;
     let (gateway, their_gateway) = packet_pair()?;

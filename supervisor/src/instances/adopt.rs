@@ -17,7 +17,8 @@ use hull_plugin::{OperationId, ProcessFd};
 
 /// Keeps everybody else from what a cut plan is about, until it is taken up.
 pub(crate) fn guard(entry: &JournalEntry, hull: &Hull) -> Vec<Guard> {
-    let about = [Create::about(&entry.plan), Start::about(&entry.plan), Delete::about(&entry.plan), Rename::about(&entry.plan)];
+    let about =
+        [Create::about(&entry.plan), Start::about(&entry.plan), Delete::about(&entry.plan), Rename::about(&entry.plan)];
     let kinds = [Create::KIND, Start::KIND, Delete::KIND, Rename::KIND];
     let names = kinds.into_iter().zip(about).filter(|(kind, _)| *kind == entry.kind).flat_map(|(_, names)| names);
     names.filter_map(|name| Guard::on(hull, &name)).collect()
@@ -97,7 +98,11 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
             None => ended.push((entry, row)),
         }
     }
-    let to_start: Vec<_> = ended.iter().filter(|(entry, row)| !row.process.is_of_this_boot() && starts_again(hull, entry)).map(|(entry, _)| entry.clone()).collect();
+    let to_start: Vec<_> = ended
+        .iter()
+        .filter(|(entry, row)| !row.process.is_of_this_boot() && starts_again(hull, entry))
+        .map(|(entry, _)| entry.clone())
+        .collect();
     for (entry, row) in ended {
         let hull_for_task = hull.clone();
         hull.tasks.spawn(async move {

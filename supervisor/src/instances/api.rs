@@ -100,7 +100,12 @@ async fn patch(
     empty()
 }
 
-async fn move_to(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, Json(post): Json<InstancePost>) -> Reply {
+async fn move_to(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    Json(post): Json<InstancePost>,
+) -> Reply {
     let entry = find(&hull, &scope, &name)?;
     if post.migration || !post.pool.is_empty() || !post.project.is_empty() {
         return Err(ApiError::bad_request("Moving instances between pools, projects or servers is not supported yet"));
@@ -136,15 +141,30 @@ async fn show_state(State(hull): State<Hull>, scope: Scope, Path(name): Path<Str
     sync(&state::state(&hull, &entry).await?)
 }
 
-async fn change_state(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, Json(put): Json<InstanceStatePut>) -> Reply {
+async fn change_state(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    Json(put): Json<InstanceStatePut>,
+) -> Reply {
     power::change(&hull, find(&hull, &scope, &name)?, put)
 }
 
-async fn execute(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, Json(post): Json<InstanceExecPost>) -> Reply {
+async fn execute(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    Json(post): Json<InstanceExecPost>,
+) -> Reply {
     exec::exec(&hull, find(&hull, &scope, &name)?, post).await
 }
 
-async fn attach_console(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, Json(post): Json<InstanceConsolePost>) -> Reply {
+async fn attach_console(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    Json(post): Json<InstanceConsolePost>,
+) -> Reply {
     console::attach(&hull, find(&hull, &scope, &name)?, post).await
 }
 
@@ -160,7 +180,13 @@ async fn read_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<Stri
     files::read(&hull, &find(&hull, &scope, &name)?, scope.value("path").unwrap_or_default()).await
 }
 
-async fn write_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>, headers: HeaderMap, upload: Request) -> Reply {
+async fn write_file(
+    State(hull): State<Hull>,
+    scope: Scope,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    upload: Request,
+) -> Reply {
     files::write(&hull, &find(&hull, &scope, &name)?, scope.value("path").unwrap_or_default(), &headers, upload).await
 }
 

@@ -49,5 +49,9 @@ pub(super) async fn remove(hull: &Hull, record: &Record) -> Result<(), ApiError>
 }
 
 fn failed(record: &Record, verb: &str, error: &CgroupError) -> ApiError {
-    ApiError::internal(format!("cannot {verb} the cgroup of instance `{}`: {}", record.name, crate::plugins::chain(error)))
+    ApiError::internal(format!(
+        "cannot {verb} the cgroup of instance `{}`: {}",
+        record.name,
+        crate::plugins::chain(error)
+    ))
 }

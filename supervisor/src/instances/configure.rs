@@ -109,20 +109,32 @@ async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
     let (Some(running), Some((old_config, old_devices))) = (live.running(), entry.applied()) else { return Ok(()) };
     let record = entry.record();
     let (config, devices) = expand::expand(hull, &record);
-    let limited = |config: &ConfigMap| config.iter().filter(|(key, _)| key.starts_with("limits.")).map(|(key, value)| (key.clone(), value.clone())).collect::<ConfigMap>();
+    let limited = |config: &ConfigMap| {
+        config
+            .iter()
+            .filter(|(key, _)| key.starts_with("limits."))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect::<ConfigMap>()
+    };
     if limited(&config) != limited(&old_config) {
         cgroup::set_limits(hull, &record, &config)?;
     }
     let change = Change { hull, record: &record, running, operation: OperationId::random() };
     let gone = expand::effective(&old_devices).filter(|(name, device)| devices.get(*name) != Some(*device));
     for (name, device) in gone {
-        change.remove(name, device).await.map_err(|error| error.context(format!("Failed to remove device \"{name}\"")))?;
+        change
+            .remove(name, device)
+            .await
+            .map_err(|error| error.context(format!("Failed to remove device \"{name}\"")))?;
     }
     let nics = expand::of_kind(&devices, "nic").into_keys().cloned().collect::<Vec<_>>();
     let new = expand::effective(&devices).filter(|(name, device)| old_devices.get(*name) != Some(*device));
     for (name, device) in new {
         let index = nics.iter().position(|nic| nic == name).unwrap_or_default();
-        change.add(name, device, index).await.map_err(|error| error.context(format!("Failed to start device \"{name}\"")))?;
+        change
+            .add(name, device, index)
+            .await
+            .map_err(|error| error.context(format!("Failed to start device \"{name}\"")))?;
     }
     entry.set_applied(Some((config, devices)));
     Ok(())
@@ -149,7 +161,12 @@ impl Change<'_> {
             "disk" => {
                 let path = device.get("path").cloned().unwrap_or_default();
                 let path = if path.starts_with('/') { path } else { format!("/{path}") };
-                Ok(self.hull.plugins.instance(&self.record.driver)?.detach_mount(&self.operation, &instance, &path).await?)
+                Ok(self
+                    .hull
+                    .plugins
+                    .instance(&self.record.driver)?
+                    .detach_mount(&self.operation, &instance, &path)
+                    .await?)
             }
             _ => Ok(()),
         }
@@ -159,7 +176,9 @@ impl Change<'_> {
         match expand::kind(device) {
             "nic" => {
                 let namespace = NetworkNamespaceFd::new(self.namespace("net")?);
-                devices::attach_nic(self.hull, self.record, (name, device, index), &namespace, &self.operation).await.map(drop)
+                devices::attach_nic(self.hull, self.record, (name, device, index), &namespace, &self.operation)
+                    .await
+                    .map(drop)
             }
             "disk" if expand::is_root_disk(device) => Ok(()),
             "disk" => {

@@ -47,7 +47,10 @@ pub(super) async fn attach(hull: &Hull, entry: Arc<Entry>, post: InstanceConsole
     }
     let metadata = Map::from_iter([("fds".to_owned(), Value::Object(secrets))]);
     let url = record.name.url();
-    let spec = Spec { class: Class::Websocket, ..Spec::task("Showing console", "instances", url.clone()).also("containers", url) };
+    let spec = Spec {
+        class: Class::Websocket,
+        ..Spec::task("Showing console", "instances", url.clone()).also("containers", url)
+    };
     let hull_for_task = hull.clone();
     hull.operations.start_with(spec, metadata, Some(Websockets::new(websockets)), move |_| async move {
         serve(&hull_for_task, &entry, control).await;
@@ -86,7 +89,8 @@ pub(super) async fn log(hull: &Hull, entry: &Entry) -> Reply {
     let length = nix::sys::stat::fstat(log.as_fd()).map_err(no_descriptor)?.st_size;
     let length = u64::try_from(length).unwrap_or_default();
     let headers = [("content-type", "application/octet-stream")];
-    Ok((headers, descriptor_response(ReplyBody::File { file: FileFd::new(log.into_owned()), start: 0, length })).into_response())
+    Ok((headers, descriptor_response(ReplyBody::File { file: FileFd::new(log.into_owned()), start: 0, length }))
+        .into_response())
 }
 
 /// `DELETE /1.0/instances/NAME/console`

@@ -26,7 +26,10 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
     let kind = if post.kind.is_empty() { "container" } else { post.kind.as_str() };
     let driver = driver_for(hull, kind).await?;
     if !matches!(post.source.kind.as_str(), "image" | "none") {
-        return Err(ApiError::bad_request(format!("Instances cannot be made from a source of type \"{}\" yet", post.source.kind)));
+        return Err(ApiError::bad_request(format!(
+            "Instances cannot be made from a source of type \"{}\" yet",
+            post.source.kind
+        )));
     }
     let profiles = existing_profiles(hull, post.profiles.clone().unwrap_or_else(|| vec!["default".to_owned()]))?;
     validate::config(hull, &post.config).await?;
@@ -35,7 +38,11 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
         name: name.clone(),
         kind: kind.to_owned(),
         driver,
-        architecture: if post.architecture.is_empty() { crate::server::architecture() } else { post.architecture.clone() },
+        architecture: if post.architecture.is_empty() {
+            crate::server::architecture()
+        } else {
+            post.architecture.clone()
+        },
         description: post.description.clone(),
         ephemeral: post.ephemeral,
         stateful: post.stateful,
@@ -63,7 +70,9 @@ async fn driver_for(hull: &Hull, kind: &str) -> Result<String, ApiError> {
     let capability = format!("type:{kind}");
     let described = hull.plugins.descriptions(PluginKind::Instance).await;
     let found = described.iter().find(|one| one.can(&capability)).map(|one| one.driver.clone());
-    found.ok_or_else(|| ApiError::bad_request(format!("No driver for instances of type \"{kind}\" is installed or works")))
+    found.ok_or_else(|| {
+        ApiError::bad_request(format!("No driver for instances of type \"{kind}\" is installed or works"))
+    })
 }
 
 async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: Handle) -> Result<(), ApiError> {
@@ -88,7 +97,12 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
     let pool = pool.ok_or_else(|| ApiError::bad_request("Root disk entry must have a \"pool\" property set"))?;
     fill_volatile(&mut record, &devices);
     record.pool = Some(pool.clone());
-    let plan = Create { record, pool, fingerprint: image.map(|image| image.fingerprint.clone()), operation: Some(operation.clone()) };
+    let plan = Create {
+        record,
+        pool,
+        fingerprint: image.map(|image| image.fingerprint.clone()),
+        operation: Some(operation.clone()),
+    };
     plans::execute(plan, &hull, operation.id()).await
 }
 
@@ -146,7 +160,9 @@ impl Create {
     /// Copies the image's unpacked volume of this pool, which is made by whoever needs it first.
     async fn make_volume(&self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let source = match &self.fingerprint {
-            Some(fingerprint) => VolumeSource::Volume(hull.images.ensure_unpacked(hull, &self.pool, fingerprint, operation).await?),
+            Some(fingerprint) => {
+                VolumeSource::Volume(hull.images.ensure_unpacked(hull, &self.pool, fingerprint, operation).await?)
+            }
             None => VolumeSource::Empty,
         };
         let pool = hull.storage.pool(&self.pool)?;
@@ -162,7 +178,9 @@ impl Create {
 
     fn cancelled(&self) -> Result<(), ApiError> {
         match &self.operation {
-            Some(operation) if operation.cancelled().is_cancelled() => Err(ApiError::bad_request("The operation was cancelled")),
+            Some(operation) if operation.cancelled().is_cancelled() => {
+                Err(ApiError::bad_request("The operation was cancelled"))
+            }
             _ => Ok(()),
         }
     }
@@ -181,7 +199,8 @@ impl Plan for Create {
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let pool = hull.storage.pool(&self.pool)?;
-        let deleted = hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await;
+        let deleted =
+            hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await;
         deleted.or_else(|error| if error.code == Code::NotFound { Ok(()) } else { Err(error.into()) })
     }
 

@@ -24,7 +24,8 @@ pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("Instance is running"));
     }
-    let protected = entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
+    let protected =
+        entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
     if protected == Some(true) {
         return Err(ApiError::bad_request("Instance is protected from being deleted"));
     }

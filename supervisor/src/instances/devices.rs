@@ -33,10 +33,7 @@ pub(super) fn idmap(mount: &MountFd, user_namespace: &UserNamespaceFd) -> Result
 }
 
 /// A host path as a detached mount; `None` for the root disk and for optional paths that are not there.
-pub(super) fn disk_mount(
-    name: &str,
-    disk: &ConfigMap,
-) -> Result<Option<(MountSpec, MountFd)>, ApiError> {
+pub(super) fn disk_mount(name: &str, disk: &ConfigMap) -> Result<Option<(MountSpec, MountFd)>, ApiError> {
     let (Some(source), Some(path)) = (disk.get("source"), disk.get("path")) else { return Ok(None) };
     let flag = |key: &str| disk.get(key).and_then(|value| super::validate::parse_boolean(value));
     if flag("required") == Some(false) && !Path::new(source).exists() {
@@ -45,7 +42,9 @@ pub(super) fn disk_mount(
     let depth = if flag("recursive") == Some(true) { Depth::Recursive } else { Depth::This };
     let opened = hull_sys::mount::open_tree_clone(AT_FDCWD, Path::new(source), depth);
     let mount = opened.map_err(|error| {
-        ApiError::bad_request(format!("Failed to start device \"{name}\": cannot use source path \"{source}\": {error}"))
+        ApiError::bad_request(format!(
+            "Failed to start device \"{name}\": cannot use source path \"{source}\": {error}"
+        ))
     })?;
     let path = if path.starts_with('/') { path.clone() } else { format!("/{path}") };
     let spec = MountSpec { path, read_only: flag("readonly") == Some(true) };

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::exec_control::{self, Controlled};
-use super::{cgroup, expand};
 use super::registry::{Entry, Live};
+use super::{cgroup, expand};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::operations::{Class, Handle, Spec, Websockets};
@@ -77,11 +77,16 @@ impl Command {
         ends.push(("control", Upgrade::Messages(SocketFd::new(theirs))));
         let (metadata, websockets) = self.announce(ends);
         let operations = self.hull.operations.clone();
-        operations.start_with(self.operation(Class::Websocket), metadata, Some(websockets), move |operation| async move {
-            let code = status.wait().await;
-            done.cancel();
-            report(&operation, code)
-        })
+        operations.start_with(
+            self.operation(Class::Websocket),
+            metadata,
+            Some(websockets),
+            move |operation| async move {
+                let code = status.wait().await;
+                done.cancel();
+                report(&operation, code)
+            },
+        )
     }
 
     /// Nobody watches: the streams are `/dev/null`.
@@ -111,7 +116,9 @@ impl Command {
 
     fn size(&self) -> Option<TerminalSize> {
         let cut = |number: i64, default: u16| u16::try_from(number).ok().filter(|n| *n > 0).unwrap_or(default);
-        self.post.interactive.then(|| TerminalSize { columns: cut(self.post.width, 80), rows: cut(self.post.height, 24) })
+        self.post
+            .interactive
+            .then(|| TerminalSize { columns: cut(self.post.width, 80), rows: cut(self.post.height, 24) })
     }
 
     fn spec(&self) -> ExecSpec {
@@ -179,9 +186,11 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
         set("HOME", "/root");
         set("USER", "root");
     }
-    result.extend(config.iter().filter_map(|(key, value)| {
-        key.strip_prefix("environment.").map(|name| (name.to_owned(), value.clone()))
-    }));
+    result.extend(
+        config
+            .iter()
+            .filter_map(|(key, value)| key.strip_prefix("environment.").map(|name| (name.to_owned(), value.clone()))),
+    );
     result.extend(post.environment.clone());
     result
 }
@@ -199,7 +208,9 @@ impl Status {
             Self::Running(pipe) => pipe,
         };
         let bytes = read_pipe(pipe.into_owned(), 4).await.map_err(no_descriptor)?;
-        let raw: [u8; 4] = bytes.try_into().map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;
+        let raw: [u8; 4] = bytes
+            .try_into()
+            .map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;
         Ok(shell_code(i32::from_le_bytes(raw)))
     }
 }
@@ -252,7 +263,8 @@ mod tests {
 
     #[test]
     fn the_request_wins_over_the_instance_over_the_defaults() {
-        let config = ConfigMap::from([("environment.LANG".into(), "de_DE".into()), ("environment.A".into(), "1".into())]);
+        let config =
+            ConfigMap::from([("environment.LANG".into(), "de_DE".into()), ("environment.A".into(), "1".into())]);
         let environment_of = ConfigMap::from([("A".into(), "2".into())]);
         let post = InstanceExecPost { environment: environment_of, ..InstanceExecPost::default() };
         let result = environment(&config, &post);

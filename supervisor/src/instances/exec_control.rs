@@ -44,7 +44,9 @@ fn obey(controlled: &Controlled, packet: &[u8]) -> Result<(), String> {
         "signal" => {
             let signal = i32::try_from(message.signal).map_err(|error| error.to_string())?;
             let sent = hull_sys::process::signal_number(&controlled.process, signal);
-            sent.map_err(|error| format!("cannot send signal {signal} by {}: {error}", controlled.process.as_fd().as_raw_fd()))
+            sent.map_err(|error| {
+                format!("cannot send signal {signal} by {}: {error}", controlled.process.as_fd().as_raw_fd())
+            })
         }
         other => Err(format!("unknown command `{other}`")),
     }

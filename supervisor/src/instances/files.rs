@@ -65,7 +65,9 @@ async fn with_files<T>(
     work: impl AsyncFnOnce(&FilesAt) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
     if !path.starts_with('/') {
-        return Err(ApiError::bad_request(format!("Missing or relative path: \"{path}\" (hint: `?path=/absolute/path`)")));
+        return Err(ApiError::bad_request(format!(
+            "Missing or relative path: \"{path}\" (hint: `?path=/absolute/path`)"
+        )));
     }
     let instance = entry.record().name.id();
     let at = |stopped_root| FilesAt { instance: instance.clone(), stopped_root, path: path.to_owned() };
@@ -107,8 +109,10 @@ async fn answer(found: FileFound) -> Reply {
         FileContent::File(file, length) => octets(descriptor_response(ReplyBody::File { file, start: 0, length })),
         FileContent::Link(target) => octets(target.into_response()),
         FileContent::Directory(names) => {
-            let names = crate::sys::read_memory(names.into_owned(), LONGEST_LISTING).map_err(|error| ApiError::internal(error.to_string()))?;
-            let names: Vec<String> = serde_json::from_slice(&names).map_err(|error| ApiError::internal(error.to_string()))?;
+            let names = crate::sys::read_memory(names.into_owned(), LONGEST_LISTING)
+                .map_err(|error| ApiError::internal(error.to_string()))?;
+            let names: Vec<String> =
+                serde_json::from_slice(&names).map_err(|error| ApiError::internal(error.to_string()))?;
             sync(&names)?
         }
     };
@@ -145,7 +149,8 @@ async fn new_file(headers: &HeaderMap, upload: Upload) -> Result<NewFile, ApiErr
 }
 
 async fn link_target(upload: Upload) -> Result<String, ApiError> {
-    let crate::api::Body(bytes) = <crate::api::Body as axum::extract::FromRequest<()>>::from_request(upload, &()).await?;
+    let crate::api::Body(bytes) =
+        <crate::api::Body as axum::extract::FromRequest<()>>::from_request(upload, &()).await?;
     String::from_utf8(bytes.into()).map_err(|_| ApiError::bad_request("The target of a symbolic link must be UTF-8"))
 }
 

@@ -16,7 +16,11 @@ pub(crate) struct ProcessIdentity {
 
 impl ProcessIdentity {
     pub(super) fn of(pid: i32) -> Self {
-        Self { pid, started: process::start_time(pid).unwrap_or_default(), boot: process::boot_id().unwrap_or_default() }
+        Self {
+            pid,
+            started: process::start_time(pid).unwrap_or_default(),
+            boot: process::boot_id().unwrap_or_default(),
+        }
     }
 
     /// The process, if it still exists.

@@ -72,7 +72,9 @@ pub(super) fn parse_cpus(text: &str) -> Option<Cpus> {
         return (count > 0).then_some(Cpus::Count(count));
     }
     let valid = text.split(',').all(|part| match part.split_once('-') {
-        Some((first, last)) => matches!((first.parse::<u32>(), last.parse::<u32>()), (Ok(first), Ok(last)) if first <= last),
+        Some((first, last)) => {
+            matches!((first.parse::<u32>(), last.parse::<u32>()), (Ok(first), Ok(last)) if first <= last)
+        }
         None => part.parse::<u32>().is_ok(),
     });
     valid.then(|| Cpus::Set(text.to_owned()))
@@ -122,7 +124,10 @@ mod tests {
     #[test]
     fn a_soft_memory_limit_is_not_a_hard_one() {
         let config = |enforce: &str| {
-            ConfigMap::from([("limits.memory".into(), "64MiB".into()), ("limits.memory.enforce".into(), enforce.into())])
+            ConfigMap::from([
+                ("limits.memory".into(), "64MiB".into()),
+                ("limits.memory.enforce".into(), enforce.into()),
+            ])
         };
         assert_eq!((limits(&config("hard")).memory, limits(&config("hard")).memory_soft), (Some(64 << 20), None));
         assert_eq!((limits(&config("soft")).memory, limits(&config("soft")).memory_soft), (None, Some(64 << 20)));

@@ -6,14 +6,43 @@ use super::model::InstanceName;
 
 const ADJECTIVES: [&str; 32] = [
     "able", "amber", "brave", "brisk", "calm", "clever", "cosy", "daring", "eager", "early", "fair", "fleet", "fond",
-    "gentle", "glad", "golden", "hardy", "honest", "keen", "kind", "lively", "lucky", "merry", "mighty", "noble", "patient",
-    "proud", "quick", "quiet", "steady", "swift", "wise",
+    "gentle", "glad", "golden", "hardy", "honest", "keen", "kind", "lively", "lucky", "merry", "mighty", "noble",
+    "patient", "proud", "quick", "quiet", "steady", "swift", "wise",
 ];
 
 const ANIMALS: [&str; 32] = [
-    "albatross", "badger", "beaver", "bison", "crane", "dolphin", "eagle", "falcon", "ferret", "finch", "gannet", "heron",
-    "ibis", "jackdaw", "kestrel", "lynx", "marten", "mole", "newt", "orca", "osprey", "otter", "penguin", "petrel", "plover",
-    "puffin", "seal", "stork", "swan", "tern", "trout", "walrus",
+    "albatross",
+    "badger",
+    "beaver",
+    "bison",
+    "crane",
+    "dolphin",
+    "eagle",
+    "falcon",
+    "ferret",
+    "finch",
+    "gannet",
+    "heron",
+    "ibis",
+    "jackdaw",
+    "kestrel",
+    "lynx",
+    "marten",
+    "mole",
+    "newt",
+    "orca",
+    "osprey",
+    "otter",
+    "penguin",
+    "petrel",
+    "plover",
+    "puffin",
+    "seal",
+    "stork",
+    "swan",
+    "tern",
+    "trout",
+    "walrus",
 ];
 
 /// A name that `taken` does not have.
@@ -23,7 +52,8 @@ pub(super) fn free(taken: impl Fn(&InstanceName) -> bool) -> InstanceName {
     loop {
         let adjective = ADJECTIVES.choose(&mut random).expect("the list is not empty");
         let animal = ANIMALS.choose(&mut random).expect("the list is not empty");
-        let name = format!("{adjective}-{animal}{suffix}").parse().expect("two words and a hyphen are a host name's label");
+        let name =
+            format!("{adjective}-{animal}{suffix}").parse().expect("two words and a hyphen are a host name's label");
         if !taken(&name) {
             return name;
         }

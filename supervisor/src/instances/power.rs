@@ -153,10 +153,17 @@ pub(super) async fn kill(hull: &Hull, entry: &Arc<Entry>, operation: &OperationI
     let record = entry.record();
     hull.plugins.instance(&record.driver)?.kill(operation, &record.name.id()).await?;
     let settled = wait_stopped(entry, Some(SETTLING)).await;
-    settled.map_err(|_| ApiError::internal("the instance was killed, but what it held is not given back yet; see the daemon's log"))
+    settled.map_err(|_| {
+        ApiError::internal("the instance was killed, but what it held is not given back yet; see the daemon's log")
+    })
 }
 
-async fn shut_down(hull: &Hull, entry: &Arc<Entry>, timeout: Option<Duration>, operation: &OperationId) -> Result<(), ApiError> {
+async fn shut_down(
+    hull: &Hull,
+    entry: &Arc<Entry>,
+    timeout: Option<Duration>,
+    operation: &OperationId,
+) -> Result<(), ApiError> {
     let record = entry.record();
     if matches!(entry.live(), Live::Frozen(_)) {
         thaw(hull, entry, operation).await?;
@@ -205,7 +212,8 @@ mod tests {
 
     #[test]
     fn requests_become_verbs() {
-        let put = |action: &str, timeout, force| InstanceStatePut { action: action.into(), timeout, force, stateful: false };
+        let put =
+            |action: &str, timeout, force| InstanceStatePut { action: action.into(), timeout, force, stateful: false };
         assert_eq!(Verb::of(&put("stop", 30, false)).unwrap(), Verb::Stop(How::Clean(Some(Duration::from_secs(30)))));
         assert_eq!(Verb::of(&put("stop", -1, false)).unwrap(), Verb::Stop(How::Clean(None)));
         assert_eq!(Verb::of(&put("restart", -1, true)).unwrap(), Verb::Restart(How::Force));

@@ -8,11 +8,11 @@ use hull_plugin::{ConfigMap, Handle, ProcessFd, StoredHandle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::{configure, store};
 use crate::api::ApiError;
 use crate::hull::Hull;
-use super::identity::ProcessIdentity;
 use crate::state::{Database, StateError};
 
 /// Every instance.
@@ -182,7 +182,9 @@ impl Instances {
     pub(crate) fn handles(&self, driver: &str) -> Vec<StoredHandle> {
         let of_driver = self.all().into_iter().filter(|entry| entry.record().driver == driver);
         let running = of_driver.filter_map(|entry| entry.live().running().cloned());
-        running.map(|running| StoredHandle { object: running.row.instance.clone(), handle: running.row.handle.clone() }).collect()
+        running
+            .map(|running| StoredHandle { object: running.row.instance.clone(), handle: running.row.handle.clone() })
+            .collect()
     }
 
     /// The handles of the running instances' NICs, as `INSTANCE/DEVICE`.
@@ -224,7 +226,10 @@ impl Instances {
         if failures.is_empty() {
             return Ok(());
         }
-        Err(ApiError::internal(format!("The profile is changed, but these instances could not follow: {}", failures.join("; "))))
+        Err(ApiError::internal(format!(
+            "The profile is changed, but these instances could not follow: {}",
+            failures.join("; ")
+        )))
     }
 
     pub(super) fn insert(&self, record: Record) {

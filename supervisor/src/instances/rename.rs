@@ -14,7 +14,12 @@ use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
 /// The caller holds the instance's [`super::registry::Busy`].
-pub(super) async fn rename(hull: &Hull, entry: &Arc<Entry>, to: InstanceName, operation: &OperationId) -> Result<(), ApiError> {
+pub(super) async fn rename(
+    hull: &Hull,
+    entry: &Arc<Entry>,
+    to: InstanceName,
+    operation: &OperationId,
+) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("Renaming of running instance not allowed"));
     }
@@ -33,7 +38,13 @@ pub(super) struct Rename {
 }
 
 impl Rename {
-    async fn rename_volume(&self, hull: &Hull, from: &InstanceName, to: &InstanceName, operation: &OperationId) -> Result<(), ApiError> {
+    async fn rename_volume(
+        &self,
+        hull: &Hull,
+        from: &InstanceName,
+        to: &InstanceName,
+        operation: &OperationId,
+    ) -> Result<(), ApiError> {
         let Some(pool) = &self.renamed.pool else { return Ok(()) };
         let pool = hull.storage.pool(pool)?;
         Ok(hull.storage.handle(hull, &pool).await?.rename_volume(operation, &from.volume(), &to.volume()).await?)

@@ -123,7 +123,9 @@ async fn after(hull: &Hull, entry: &Arc<Entry>, reboot: bool) {
         let started = start::start(hull, entry, &OperationId::random()).await;
         match started {
             Ok(()) => hull.events.lifecycle("instance-restarted", &record.name.url()),
-            Err(error) => tracing::error!(instance = %record.name, %error, "cannot start the instance again after its reboot"),
+            Err(error) => {
+                tracing::error!(instance = %record.name, %error, "cannot start the instance again after its reboot")
+            }
         }
         return;
     }

@@ -18,13 +18,13 @@ use hull_plugin::{ConfigMap, MountFd, OperationId};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
+use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
 use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
-use super::identity::ProcessIdentity;
 
 /// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
@@ -90,7 +90,8 @@ impl Start {
 
     async fn connect(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let network_namespace = self.found(|found| {
-            let prepared = found.prepared.as_ref().ok_or_else(|| ApiError::internal("the plan has lost what it prepared"))?;
+            let prepared =
+                found.prepared.as_ref().ok_or_else(|| ApiError::internal("the plan has lost what it prepared"))?;
             let copy = prepared.network_namespace.try_clone();
             copy.map_err(|error| ApiError::internal(format!("cannot duplicate a descriptor: {error}")))
         })?;

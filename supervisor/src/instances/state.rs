@@ -94,7 +94,10 @@ pub(super) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, A
         });
         owner.and_then(|(name, _)| host_names.get(name)).map(|nic| nic.host_name.clone()).unwrap_or_default()
     };
-    let network = found.network.iter().map(|interface| (interface.name.clone(), self::network(interface, host_name_of(interface))));
+    let network = found
+        .network
+        .iter()
+        .map(|interface| (interface.name.clone(), self::network(interface, host_name_of(interface))));
     Ok(InstanceState {
         status: live.status().to_string(),
         status_code: live.status(),

@@ -16,7 +16,8 @@ pub(super) fn all(database: &Database) -> Result<Vec<Record>, StateError> {
 }
 
 pub(super) fn insert(tx: &Transaction, record: &Record) -> rusqlite::Result<()> {
-    let sql = format!("INSERT INTO instances ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    let sql =
+        format!("INSERT INTO instances ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     write(tx, &sql, record)
 }
 

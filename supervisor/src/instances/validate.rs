@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use hull_plugin::{ConfigKey, ConfigMap, Description, PluginKind, ValueKind};
 
-use super::{expand, limits};
 use super::model::Devices;
+use super::{expand, limits};
 use crate::api::ApiError;
 use crate::hull::Hull;
 
@@ -23,7 +23,12 @@ fn common_keys() -> Vec<ConfigKey> {
         key("boot.host_shutdown_timeout", Integer, "30", "Seconds the instance has to stop when the host shuts down."),
         key("boot.stop.priority", Integer, "0", "Instances with a higher one stop first."),
         key("limits.cpu", Text, "", "How many CPUs, or which (`0-3,7`)."),
-        key("limits.cpu.allowance", Text, "100%", "A share under load (`50%`) or a hard part of the time (`25ms/100ms`)."),
+        key(
+            "limits.cpu.allowance",
+            Text,
+            "100%",
+            "A share under load (`50%`) or a hard part of the time (`25ms/100ms`).",
+        ),
         key("limits.memory", Text, "", "Bytes with a unit, or a percentage of the host's memory."),
         key("limits.processes", Integer, "", "How many processes may exist in the instance."),
         key("security.protection.delete", Boolean, "false", "Refuses to delete the instance."),
@@ -122,7 +127,9 @@ fn check_nic(hull: &Hull, drivers: &[Arc<Description>], device: &ConfigMap) -> R
     let network = device.get("network");
     let nictype = device.get("nictype");
     let description = match (network, nictype) {
-        (Some(_), Some(_)) => return Err("Cannot use \"nictype\" property in conjunction with \"network\" property".into()),
+        (Some(_), Some(_)) => {
+            return Err("Cannot use \"nictype\" property in conjunction with \"network\" property".into());
+        }
         (None, None) => return Err("Failed loading device: Unsupported device type".into()),
         (Some(network), None) => match hull.networks.find(network) {
             Some(network) => drivers.iter().find(|one| one.driver == network.driver),
@@ -152,7 +159,9 @@ fn only(device: &ConfigMap, known: impl Fn(&str) -> bool) -> Result<(), String> 
 pub(crate) fn check_value(key: &ConfigKey, value: &str) -> Result<(), String> {
     match &key.kind {
         ValueKind::Boolean => boolean(value),
-        ValueKind::Integer => value.parse::<i64>().map(drop).map_err(|_| format!("Invalid value for an integer \"{value}\"")),
+        ValueKind::Integer => {
+            value.parse::<i64>().map(drop).map_err(|_| format!("Invalid value for an integer \"{value}\""))
+        }
         ValueKind::Size => parse_size(value).map(drop).ok_or_else(|| format!("Invalid value: {value}")),
         ValueKind::Choice(words) if !words.iter().any(|word| word == value) => {
             Err(format!("Invalid value for \"{}\": {value} (not one of {})", key.name, words.join(", ")))
@@ -161,7 +170,9 @@ pub(crate) fn check_value(key: &ConfigKey, value: &str) -> Result<(), String> {
         ValueKind::Cidr(words) if !words.iter().any(|word| word == value) && value.parse::<ipnet::IpNet>().is_err() => {
             Err(format!("Not an address with a prefix length: \"{value}\""))
         }
-        ValueKind::Text if value.contains(['\n', '\0']) && !key.name.starts_with("user.") && !key.name.starts_with("raw.") => {
+        ValueKind::Text
+            if value.contains(['\n', '\0']) && !key.name.starts_with("user.") && !key.name.starts_with("raw.") =>
+        {
             Err(format!("Line breaks are not allowed in \"{}\"", key.name))
         }
         ValueKind::Text | ValueKind::Choice(_) | ValueKind::Path | ValueKind::Cidr(_) => Ok(()),
@@ -207,7 +218,9 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 fn check_limit(key: &str, value: &str) -> Result<(), String> {
     match key {
         "limits.memory" => {
-            let percent = value.strip_suffix('%').is_some_and(|number| number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n)));
+            let percent = value
+                .strip_suffix('%')
+                .is_some_and(|number| number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n)));
             if percent || parse_size(value).is_some() { Ok(()) } else { Err(format!("Invalid value: {value}")) }
         }
         "limits.cpu" if limits::parse_cpus(value).is_none() => Err("Invalid CPU limit syntax".into()),
@@ -244,7 +257,8 @@ mod tests {
 
     #[test]
     fn two_root_disks_are_refused() {
-        let disk = ConfigMap::from([("type".into(), "disk".into()), ("path".into(), "/".into()), ("pool".into(), "p".into())]);
+        let disk =
+            ConfigMap::from([("type".into(), "disk".into()), ("path".into(), "/".into()), ("pool".into(), "p".into())]);
         let one = Devices::from([("root".into(), disk.clone())]);
         assert!(expanded(&one).is_ok());
         let two = Devices::from([("root".into(), disk.clone()), ("other".into(), disk)]);

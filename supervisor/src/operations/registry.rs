@@ -212,7 +212,9 @@ impl Registry {
         self.tasks.spawn(async move {
             // In a task of its own, so that a panic ends this operation and is told to its client.
             let result = tokio::spawn(task).await;
-            handle.end(result.unwrap_or_else(|error| Err(ApiError::internal(format!("the operation's task failed: {error}")))));
+            handle.end(
+                result.unwrap_or_else(|error| Err(ApiError::internal(format!("the operation's task failed: {error}")))),
+            );
             tokio::time::sleep(REMEMBERED).await;
             locked(&registry.all).remove(handle.id());
         });
@@ -259,12 +261,14 @@ impl Registry {
     pub(super) fn websocket(&self, id: &str, secret: &str) -> Result<Upgrade, ApiError> {
         let operation = self.find(id)?;
         let websockets = operation.websockets.as_ref();
-        let websockets = websockets.ok_or_else(|| ApiError::bad_request("Only websocket operations can be connected to"))?;
+        let websockets =
+            websockets.ok_or_else(|| ApiError::bad_request("Only websocket operations can be connected to"))?;
         websockets.take(secret).ok_or_else(|| ApiError::new(StatusCode::FORBIDDEN, "Invalid websocket secret"))
     }
 
     fn find(&self, id: &str) -> Result<Arc<Operation>, ApiError> {
-        let found = locked(&self.all).iter().find(|(known, _)| known.as_str() == id).map(|(_, operation)| operation.clone());
+        let found =
+            locked(&self.all).iter().find(|(known, _)| known.as_str() == id).map(|(_, operation)| operation.clone());
         found.ok_or_else(|| ApiError::not_found("Operation not found"))
     }
 }

@@ -26,10 +26,20 @@ pub(crate) trait Plan: Serialize + DeserializeOwned + Clone + Send + Sync + 'sta
     const AFTER_CRASH: AfterCrash;
 
     /// Makes step `name` true.
-    fn run(&mut self, name: &str, hull: &Hull, operation: &OperationId) -> impl Future<Output = Result<(), ApiError>> + Send;
+    fn run(
+        &mut self,
+        name: &str,
+        hull: &Hull,
+        operation: &OperationId,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send;
 
     /// Makes step `name` untrue; `Ok` if it never was true.
-    fn undo(&mut self, name: &str, hull: &Hull, operation: &OperationId) -> impl Future<Output = Result<(), ApiError>> + Send;
+    fn undo(
+        &mut self,
+        name: &str,
+        hull: &Hull,
+        operation: &OperationId,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send;
 
     /// What is written when all steps are true, in the transaction that ends the plan.
     fn commit(&self, transaction: &Transaction) -> rusqlite::Result<()>;
@@ -70,8 +80,9 @@ pub(crate) async fn resume<P: Plan>(entry: &Entry, hull: &Hull) -> Result<bool, 
     if entry.kind != P::KIND {
         return Ok(false);
     }
-    let mut plan: P = serde_json::from_str(&entry.plan)
-        .map_err(|error| ApiError::internal(format!("cannot read the journalled plan `{}`: {error}", entry.operation)))?;
+    let mut plan: P = serde_json::from_str(&entry.plan).map_err(|error| {
+        ApiError::internal(format!("cannot read the journalled plan `{}`: {error}", entry.operation))
+    })?;
     let operation = OperationId::new(entry.operation.clone()).map_err(|error| ApiError::internal(error.to_string()))?;
     tracing::info!(kind = P::KIND, operation = %operation, "taking up a plan that a restart has cut");
     match P::AFTER_CRASH {

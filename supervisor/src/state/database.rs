@@ -39,7 +39,9 @@ impl Database {
         let open_error = |source| StateError::Open { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(open_error)?;
         connection
-            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-512;")
+            .execute_batch(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-512;",
+            )
             .map_err(open_error)?;
         migrations::run(&mut connection)?;
         let (sender, receiver) = mpsc::channel();
@@ -175,7 +177,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("hull.db")).unwrap();
         let insert = |key: &'static str| {
-            move |tx: &Transaction| tx.execute("INSERT INTO server_config (key, value) VALUES (?1, 'x')", [key]).map(drop)
+            move |tx: &Transaction| {
+                tx.execute("INSERT INTO server_config (key, value) VALUES (?1, 'x')", [key]).map(drop)
+            }
         };
         let (first, again, other) =
             tokio::join!(database.write(insert("a")), database.write(insert("a")), database.write(insert("b")));

@@ -55,9 +55,8 @@ impl Journal {
         self.database
             .write(|tx| {
                 let mut statement = tx.prepare("SELECT operation, kind, plan FROM journal ORDER BY rowid")?;
-                let rows = statement.query_map([], |row| {
-                    Ok(Entry { operation: row.get(0)?, kind: row.get(1)?, plan: row.get(2)? })
-                })?;
+                let rows = statement
+                    .query_map([], |row| Ok(Entry { operation: row.get(0)?, kind: row.get(1)?, plan: row.get(2)? }))?;
                 rows.collect()
             })
             .await

@@ -25,7 +25,9 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), MigrationError> {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrationError {
-    #[error("the database has schema {version}, this hulld knows up to {known}; run the newer hulld, or restore a backup")]
+    #[error(
+        "the database has schema {version}, this hulld knows up to {known}; run the newer hulld, or restore a backup"
+    )]
     Newer { version: u32, known: usize },
     #[error("cannot bring the database to the current schema")]
     Sqlite(#[from] rusqlite::Error),
