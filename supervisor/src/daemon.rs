@@ -171,12 +171,15 @@ async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> Result<(), F
     let hull_for_task = hull.clone();
     hull.tasks.spawn(async move {
         let hull = hull_for_task;
-        networks::ensure_all(hull.clone()).await;
+        let networks = tokio::spawn(networks::ensure_all(hull.clone()));
         for (entry, guard) in cut.iter().zip(guards) {
             if let Err(error) = resume(entry, &hull).await {
                 tracing::error!(kind = entry.kind, operation = entry.operation, %error, "cannot take up a cut plan; tried again at the next start");
             }
             drop(guard);
+        }
+        if networks.await.is_err() {
+            tracing::error!("bringing up the networks failed");
         }
         instances::start_again(&hull, ended).await;
     });

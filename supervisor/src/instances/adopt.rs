@@ -16,16 +16,33 @@ use crate::state::{Entry as JournalEntry, StateError};
 use hull_plugin::{OperationId, ProcessFd};
 
 /// Keeps everybody else from what a cut plan is about, until it is taken up.
-pub(crate) fn guard(entry: &JournalEntry, hull: &Hull) -> Vec<Guard> {
+pub(crate) fn guard(entry: &JournalEntry, hull: &Hull) -> Guards {
     let about =
         [Create::about(&entry.plan), Start::about(&entry.plan), Delete::about(&entry.plan), Rename::about(&entry.plan)];
     let kinds = [Create::KIND, Start::KIND, Delete::KIND, Rename::KIND];
     let names = kinds.into_iter().zip(about).filter(|(kind, _)| *kind == entry.kind).flat_map(|(_, names)| names);
-    names.filter_map(|name| Guard::on(hull, &name)).collect()
+    let names: Vec<InstanceName> = names.collect();
+    hull.instances.recovering(&names, true);
+    let held = names.iter().filter_map(|name| Guard::on(hull, name)).collect();
+    Guards { hull: hull.clone(), names, held: held }
+}
+
+/// What a cut plan is about, kept from everybody else until this is dropped.
+pub(crate) struct Guards {
+    hull: Hull,
+    names: Vec<InstanceName>,
+    held: Vec<Guard>,
+}
+
+impl Drop for Guards {
+    fn drop(&mut self) {
+        self.held.clear(); // before anybody who waits is let go on
+        self.hull.instances.recovering(&self.names, false);
+    }
 }
 
 /// The right to an instance, or to its name when it is not there.
-pub(crate) enum Guard {
+enum Guard {
     Instance { _busy: Busy },
     Name { _reserved: Reservation },
 }
@@ -104,12 +121,16 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
         .map(|(entry, _)| entry.clone())
         .collect();
     for (entry, row) in ended {
+        // Until what it held is given back, nobody may start it again: the two would undo each other's work.
+        let names = vec![entry.record().name.clone()];
+        hull.instances.recovering(&names, true);
         let hull_for_task = hull.clone();
         hull.tasks.spawn(async move {
-            let (_, devices) = expand::expand(&hull_for_task, &entry.record());
-            let operation = OperationId::random();
-            settle::release(&hull_for_task, &entry.record(), &devices, &row.nics, &operation).await;
-            settle::note_stopped(&hull_for_task, &entry, &entry.record()).await;
+            let hull = hull_for_task;
+            let (_, devices) = expand::expand(&hull, &entry.record());
+            settle::release(&hull, &entry.record(), &devices, &row.nics, &OperationId::random()).await;
+            settle::note_stopped(&hull, &entry, &entry.record()).await;
+            hull.instances.recovering(&names, false);
         });
     }
     Ok(to_start)

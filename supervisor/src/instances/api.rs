@@ -72,7 +72,7 @@ async fn put(
     headers: HeaderMap,
     Json(put): Json<InstancePut>,
 ) -> Reply {
-    let entry = find(&hull, &scope, &name)?;
+    let entry = settled(&hull, &scope, &name).await?;
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     let busy = entry.claim("update")?;
     let url = entry.record().name.url();
@@ -92,7 +92,7 @@ async fn patch(
     headers: HeaderMap,
     Json(patch): Json<Value>,
 ) -> Reply {
-    let entry = find(&hull, &scope, &name)?;
+    let entry = settled(&hull, &scope, &name).await?;
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     let _busy = entry.claim("update")?;
     let merged = configure::merged(&entry.record(), &patch)?;
@@ -106,7 +106,7 @@ async fn move_to(
     Path(name): Path<String>,
     Json(post): Json<InstancePost>,
 ) -> Reply {
-    let entry = find(&hull, &scope, &name)?;
+    let entry = settled(&hull, &scope, &name).await?;
     if post.migration || !post.pool.is_empty() || !post.project.is_empty() {
         return Err(ApiError::bad_request("Moving instances between pools, projects or servers is not supported yet"));
     }
@@ -123,7 +123,7 @@ async fn move_to(
 }
 
 async fn remove(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
-    let entry = find(&hull, &scope, &name)?;
+    let entry = settled(&hull, &scope, &name).await?;
     let busy = entry.claim("delete")?;
     delete::check(&entry)?;
     let url = entry.record().name.url();
@@ -147,7 +147,7 @@ async fn change_state(
     Path(name): Path<String>,
     Json(put): Json<InstanceStatePut>,
 ) -> Reply {
-    power::change(&hull, find(&hull, &scope, &name)?, put)
+    power::change(&hull, settled(&hull, &scope, &name).await?, put)
 }
 
 async fn execute(
@@ -156,7 +156,7 @@ async fn execute(
     Path(name): Path<String>,
     Json(post): Json<InstanceExecPost>,
 ) -> Reply {
-    exec::exec(&hull, find(&hull, &scope, &name)?, post).await
+    exec::exec(&hull, settled(&hull, &scope, &name).await?, post).await
 }
 
 async fn attach_console(
@@ -187,17 +187,23 @@ async fn write_file(
     headers: HeaderMap,
     upload: Request,
 ) -> Reply {
-    files::write(&hull, &find(&hull, &scope, &name)?, scope.value("path").unwrap_or_default(), &headers, upload).await
+    files::write(&hull, &settled(&hull, &scope, &name).await?, scope.value("path").unwrap_or_default(), &headers, upload).await
 }
 
 async fn delete_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
-    files::delete(&hull, &find(&hull, &scope, &name)?, scope.value("path").unwrap_or_default()).await
+    files::delete(&hull, &settled(&hull, &scope, &name).await?, scope.value("path").unwrap_or_default()).await
 }
 
 /// Hull makes none yet, so there is none to list.
 async fn no_snapshots(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     find(&hull, &scope, &name)?;
     sync(&Vec::<String>::new())
+}
+
+/// The instance, once nothing of a crash is left on it.
+async fn settled(hull: &Hull, scope: &Scope, name: &str) -> Result<Arc<Entry>, ApiError> {
+    hull.instances.recovered(name).await;
+    find(hull, scope, name)
 }
 
 fn find(hull: &Hull, scope: &Scope, name: &str) -> Result<Arc<Entry>, ApiError> {

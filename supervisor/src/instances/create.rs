@@ -76,6 +76,7 @@ async fn driver_for(hull: &Hull, kind: &str) -> Result<String, ApiError> {
 }
 
 async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: Handle) -> Result<(), ApiError> {
+    hull.instances.recovered(record.name.as_str()).await;
     let _reserved = hull.instances.reserve(&record.name)?;
     let image = match source.kind.as_str() {
         "none" => None,

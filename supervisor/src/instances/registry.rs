@@ -15,11 +15,16 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::state::{Database, StateError};
 
+/// How long requests wait for the recovery of their instance.
+const RECOVERY: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Every instance.
 pub(crate) struct Instances {
     all: RwLock<BTreeMap<InstanceName, Arc<Entry>>>,
     /// Names of instances that are being made.
     reserved: Arc<Mutex<BTreeSet<InstanceName>>>,
+    /// What cut plans are about, until they are taken up.
+    recovering: watch::Sender<BTreeSet<InstanceName>>,
 }
 
 /// A name that nobody else can take, until this is dropped.
@@ -156,7 +161,7 @@ impl Instances {
     pub(crate) fn load(database: &Database) -> Result<Self, StateError> {
         let records = store::all(database)?;
         let all = records.into_iter().map(|record| (record.name.clone(), Entry::new(record))).collect();
-        Ok(Self { all: RwLock::new(all), reserved: Arc::default() })
+        Ok(Self { all: RwLock::new(all), reserved: Arc::default(), recovering: watch::Sender::default() })
     }
 
     pub(crate) fn get(&self, name: &InstanceName) -> Result<Arc<Entry>, ApiError> {
@@ -198,6 +203,23 @@ impl Instances {
             running.row.nics.iter().map(handle).collect::<Vec<_>>()
         });
         nics.collect()
+    }
+
+    /// Marks names that a cut plan is about; requests that would change them wait ([`Instances::recovered`]).
+    pub(super) fn recovering(&self, names: &[InstanceName], are: bool) {
+        self.recovering.send_modify(|all| {
+            for name in names {
+                if are { all.insert(name.clone()) } else { all.remove(name) };
+            }
+        });
+    }
+
+    /// Waits until no cut plan is about the instance any more: milliseconds after a crash of hulld, else not at all.
+    pub(super) async fn recovered(&self, name: &str) {
+        let mut recovering = self.recovering.subscribe();
+        let free = recovering.wait_for(|all| !all.iter().any(|one| one.as_str() == name));
+        // Past the bound the request goes on and is told that the instance is busy.
+        drop(tokio::time::timeout(RECOVERY, free).await);
     }
 
     /// Claims a name for an instance to be.
