@@ -32,8 +32,11 @@ fn killing_any_part_disturbs_no_instance() -> Result<()> {
     let port = listener.local_addr()?.port();
     let sender =
         format!("(i=0; while true; do i=$((i+1)); echo $i; /bin/busybox usleep 10000; done) | nc {address} {port} &");
-    web.exec(&["sh", "-c", &format!("{sender} exec >/dev/null 2>&1 </dev/null")])?;
-    let (stream, _) = listener.accept()?;
+    listener.set_nonblocking(true)?;
+    let started = web.exec(&["sh", "-c", &format!("exec >/dev/null 2>&1 </dev/null; {sender}")])?;
+    let accepted = until("the instance connects", Duration::from_secs(20), || listener.accept().ok());
+    let (stream, _) = accepted.with_context(|| format!("{started:?}\n{}", host.log()))?;
+    stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut numbers = BufReader::new(stream).lines();
     let mut next = || -> Result<u64> { Ok(numbers.next().context("the stream has ended")??.parse()?) };

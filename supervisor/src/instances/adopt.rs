@@ -159,6 +159,7 @@ pub(crate) async fn start_again(hull: &Hull, mut instances: Vec<Arc<Entry>>) {
     };
     instances.sort_by_key(|entry| std::cmp::Reverse(priority(entry)));
     for entry in instances {
+        hull.instances.recovered(entry.record().name.as_str()).await;
         if let Err(error) = power::start_quietly(hull, &entry).await {
             tracing::warn!(instance = %entry.record().name, %error, "cannot start the instance after the host's restart");
         }

@@ -57,7 +57,7 @@ async fn make(State(hull): State<Hull>, scope: Scope, Json(body): Json<Value>) -
 }
 
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
-    let entry = find(&hull, &scope, &name)?;
+    let entry = settled(&hull, &scope, &name).await?;
     if scope.recursion() > 0 {
         return sync(&state::full(&hull, &entry).await);
     }
@@ -137,7 +137,7 @@ async fn remove(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>
 }
 
 async fn show_state(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
-    let entry = find(&hull, &scope, &name)?;
+    let entry = settled(&hull, &scope, &name).await?;
     sync(&state::state(&hull, &entry).await?)
 }
 
