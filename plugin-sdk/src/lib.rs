@@ -45,3 +45,8 @@ pub use schema::{ConfigKey, ConfigMap, ValueKind};
 pub use serve::{DRIVER_FD, HOST_FD, LIFECYCLE_FD, serve_image, serve_instance, serve_network, serve_storage};
 pub use tarpc;
 pub use tarpc::context::Context;
+
+/// The README's code, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

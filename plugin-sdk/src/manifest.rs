@@ -36,7 +36,7 @@ pub struct Manifest {
     /// `storage-dir`: the kind, a hyphen, the driver's word.
     pub name: String,
     pub kind: PluginKind,
-    /// One sentence for `hull plugin list`.
+    /// One sentence for lists.
     pub description: String,
     pub version: String,
     /// The contract versions the program speaks.
