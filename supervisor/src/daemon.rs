@@ -91,7 +91,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     take_up(&hull, ended).await?;
 
     let stop = CancellationToken::new();
-    let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups };
+    let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone() };
     let serving = tokio::spawn(gateway::serve(settings, listener, crate::api::router(hull.clone()), stop.clone()));
     keeper.ready().await?;
     hull.server.set_ready();
@@ -105,6 +105,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     stop.cancel();
     serving.await?;
     hull.plugins.shutdown().await;
+    cgroups.all().tidy(); // those of running instances and services have processes, and stay
     Ok(())
 }
 

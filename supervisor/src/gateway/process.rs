@@ -8,6 +8,7 @@ use axum::Router;
 use futures::StreamExt;
 use hull_gateway_contract::{Api, GatewayClient};
 use hull_sys::message::packet_pair;
+use hull_wire::RequestId;
 use tarpc::server::{BaseChannel, Channel};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
 /// The shortest life that counts as one: a gateway that ends sooner is started again only after a pause.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long answers may take to reach their clients when hulld ends.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves the API on `listener` until told to stop.
 pub(crate) async fn serve(settings: Settings, listener: UnixListener, router: Router, stop: CancellationToken) {
@@ -42,10 +45,10 @@ pub(crate) async fn serve(settings: Settings, listener: UnixListener, router: Ro
         let started = Instant::now();
         match start(&settings, &answerer, &tasks).await {
             Ok((child, gateway)) => {
-                client.send_replace(Some(gateway));
+                client.send_replace(Some(gateway.clone()));
                 tokio::select! {
                     () = child.exited() => tracing::warn!(pid = child.pid(), status = ?child.status(), "the gateway has ended; starting another"),
-                    () = stop.cancelled() => child.kill(),
+                    () = stop.cancelled() => end(&gateway, &child).await,
                 }
             }
             Err(error) => tracing::error!(error = crate::plugins::chain(&error), "cannot start the gateway"),
@@ -91,6 +94,15 @@ async fn start(
         }
     });
     Ok((child, client.client))
+}
+
+/// Lets it finish the answers it is sending, among them the one to who asked hulld to end.
+async fn end(gateway: &GatewayClient, child: &Child) {
+    let drained = gateway.drain(hull_wire::context(RequestId(rand::random()), GOODBYE)).await;
+    if let Err(error) = drained {
+        tracing::debug!(%error, "the gateway still had connections");
+    }
+    child.kill();
 }
 
 /// What the gateway says goes into hulld's log.
