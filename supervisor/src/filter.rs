@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::api::ApiError;
 
+/// A client's expression may become this many bytes.
+const LARGEST_EXPRESSION: usize = 1 << 20;
+
 /// A parsed filter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filter(Vec<Clause>);
@@ -59,8 +62,20 @@ impl Filter {
 impl Clause {
     fn holds(&self, object: &Value) -> bool {
         let found = field(object, &self.field);
-        let equal = found.is_some_and(|found| text(found).eq_ignore_ascii_case(&self.value));
+        let equal = found.is_some_and(|found| self.describes(&text(found)));
         (equal == self.equal) != self.negated
+    }
+
+    /// The same text, or one that the value describes as a whole; `^` and `$` in it say otherwise. Case does not matter.
+    fn describes(&self, text: &str) -> bool {
+        if text.eq_ignore_ascii_case(&self.value) {
+            return true;
+        }
+        let anchored = self.value.contains(['^', '$']);
+        let pattern = if anchored { self.value.clone() } else { format!("^(?:{})$", self.value) };
+        let expression =
+            regex::RegexBuilder::new(&pattern).case_insensitive(true).size_limit(LARGEST_EXPRESSION).build();
+        expression.is_ok_and(|expression| expression.is_match(text))
     }
 }
 
@@ -144,6 +159,7 @@ mod tests {
         assert!(matches("not name eq c2 and config.user.team eq \"web shop\""));
         assert!(matches("name eq c2 or state.cpu eq 1"));
         assert!(!matches("name ne c1"));
+        assert!(matches("name eq (^c$|^c.*)") && matches("name eq C.") && !matches("name eq c"));
         assert!(!matches("missing eq x"));
     }
 

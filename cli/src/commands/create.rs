@@ -91,6 +91,9 @@ impl Launch {
 }
 
 async fn create(cx: &Context, mut wish: Wish) -> Result<(Server, String)> {
+    if wish.empty && wish.image.is_some() && wish.name.is_some() {
+        bail!("--empty cannot be combined with an image name");
+    }
     if wish.empty && wish.name.is_none() {
         wish.name = wish.image.take();
     }

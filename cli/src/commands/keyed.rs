@@ -53,6 +53,10 @@ impl Keyed {
         Ok(())
     }
 
+    pub(crate) fn is_server(&self) -> bool {
+        self.path == "/1.0"
+    }
+
     /// The map called `name`, made when missing.
     pub(crate) fn map(&mut self, name: &str) -> &mut Map<String, Value> {
         let slot = self.value.entry(name).or_insert_with(|| Value::Object(Map::new()));

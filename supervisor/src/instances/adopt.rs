@@ -138,7 +138,7 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
 
 fn adopt(hull: &Hull, entry: &Arc<Entry>, row: RunningRow, process: ProcessFd) {
     tracing::info!(instance = %row.instance, pid = row.process.pid, "adopting a running instance");
-    let running = Arc::new(Running { pid: row.process.pid, process, row });
+    let running = Running::new(row.process.pid, process, row);
     let frozen = hull.cgroups.instance(entry.record().name.as_str()).is_frozen();
     entry.set_applied(Some(expand::expand(hull, &entry.record())));
     entry.set_live(if frozen { Live::Frozen(running.clone()) } else { Live::Running(running.clone()) });

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::registry::Entry;
 use super::{configure, console, create, delete, exec, files, power, rename, state};
 use crate::api::{ApiError, Json, Reply, Scope, check_etag, empty, sync, sync_tagged};
+use crate::filter::Filter;
 use crate::hull::Hull;
 use crate::operations::Spec;
 
@@ -38,6 +39,9 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
     let mut entries = hull.instances.all();
     if let Some(kind) = scope.value("instance-type") {
         entries.retain(|entry| entry.record().kind == kind);
+    }
+    if let Some(filter) = Filter::parse(scope.value("filter"))? {
+        entries.retain(|entry| filter.matches(&state::instance(&hull, entry)));
     }
     match scope.recursion() {
         0 => sync(&entries.iter().map(|entry| format!("/1.0/{noun}/{}", entry.record().name)).collect::<Vec<_>>()),

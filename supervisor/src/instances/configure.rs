@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use hull_api::InstancePut;
+use hull_plugin::network::Attachment;
 use hull_plugin::{ConfigMap, DeviceName, NetworkNamespaceFd, OperationId};
 
 use super::model::{Devices, Record};
@@ -25,7 +26,7 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     new.config = notes.map(|(key, value)| (key.clone(), value.clone())).collect();
     new.config.extend(put.config);
     new.config.retain(|_, value| !value.is_empty());
-    new.devices = put.devices;
+    new.devices = validate::without_empty_keys(put.devices);
     new.profiles = create::existing_profiles(hull, put.profiles)?;
     new.description = put.description;
     new.ephemeral = put.ephemeral;
@@ -119,7 +120,7 @@ async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
     if limited(&config) != limited(&old_config) {
         cgroup::set_limits(hull, &record, &config)?;
     }
-    let change = Change { hull, record: &record, running, operation: OperationId::random() };
+    let change = Change { hull, entry, record: &record, running, operation: OperationId::random() };
     let gone = expand::effective(&old_devices).filter(|(name, device)| devices.get(*name) != Some(*device));
     for (name, device) in gone {
         change
@@ -143,6 +144,7 @@ async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
 /// One change of a running instance's devices.
 struct Change<'a> {
     hull: &'a Hull,
+    entry: &'a Entry,
     record: &'a Record,
     running: &'a Arc<Running>,
     operation: OperationId,
@@ -154,8 +156,9 @@ impl Change<'_> {
         match expand::kind(device) {
             "nic" => {
                 let driver = self.hull.networks.handle_for_nic(self.hull, device).await?;
-                let handle = self.running.row.nics.get(name).map(|nic| nic.handle.clone());
-                Ok(driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, &handle).await?)
+                let handle = self.running.row().nics.get(name).map(|nic| nic.handle.clone());
+                driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, &handle).await?;
+                self.note_nic(name, None).await
             }
             "disk" if expand::is_root_disk(device) => Ok(()),
             "disk" => {
@@ -176,9 +179,9 @@ impl Change<'_> {
         match expand::kind(device) {
             "nic" => {
                 let namespace = NetworkNamespaceFd::new(self.namespace("net")?);
-                devices::attach_nic(self.hull, self.record, (name, device, index), &namespace, &self.operation)
-                    .await
-                    .map(drop)
+                let nic = (name, device, index);
+                let attached = devices::attach_nic(self.hull, self.record, nic, &namespace, &self.operation).await?;
+                self.note_nic(name, Some(attached)).await
             }
             "disk" if expand::is_root_disk(device) => Ok(()),
             "disk" => {
@@ -188,6 +191,32 @@ impl Change<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What a later hulld must know of a NIC that came or went, and what the client sees of it.
+    async fn note_nic(&self, name: &str, attached: Option<Attachment>) -> Result<(), ApiError> {
+        let mut row = self.running.row();
+        let mut record = (*self.entry.record()).clone();
+        let host_name = format!("volatile.{name}.host_name");
+        match attached {
+            Some(nic) => {
+                record.config.insert(host_name, nic.host_name.clone());
+                row.nics.insert(name.to_owned(), nic);
+            }
+            None => {
+                record.config.remove(&host_name);
+                row.nics.remove(name);
+            }
+        }
+        let stored = (row.clone(), record.clone());
+        let written = self.hull.database.write(move |tx| {
+            store::set_running(tx, &stored.0)?;
+            store::update(tx, &stored.1)
+        });
+        written.await?;
+        self.running.set_row(row);
+        self.entry.set_record(record);
+        Ok(())
     }
 
     /// A namespace of the running instance; its process is known to live by the descriptor Hull holds.

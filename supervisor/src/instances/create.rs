@@ -32,8 +32,10 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
         )));
     }
     let profiles = existing_profiles(hull, post.profiles.clone().unwrap_or_else(|| vec!["default".to_owned()]))?;
+    no_cloud_type(&post.instance_type)?;
+    let devices = validate::without_empty_keys(post.devices);
     validate::config(hull, &post.config).await?;
-    validate::devices(hull, &post.devices).await?;
+    validate::devices(hull, &devices).await?;
     let record = Record {
         name: name.clone(),
         kind: kind.to_owned(),
@@ -47,7 +49,7 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
         ephemeral: post.ephemeral,
         stateful: post.stateful,
         config: post.config.clone(),
-        devices: post.devices.clone(),
+        devices,
         profiles,
         pool: None,
         created_at: Utc::now().timestamp(),
@@ -60,8 +62,18 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
 
 pub(super) fn existing_profiles(hull: &Hull, profiles: Vec<String>) -> Result<Vec<String>, ApiError> {
     match profiles.iter().find(|name| hull.profiles.find(name).is_none()) {
-        Some(missing) => Err(ApiError::bad_request(format!("Requested profile '{missing}' doesn't exist"))),
+        Some(missing) => Err(ApiError::bad_request(format!("Requested profile \"{missing}\" doesn't exist"))),
         None => Ok(profiles),
+    }
+}
+
+/// Types such as `t2.micro` stand for limits that LXD fetches from a list on the network; Hull has none.
+fn no_cloud_type(kind: &str) -> Result<(), ApiError> {
+    match kind {
+        "" => Ok(()),
+        other => Err(ApiError::bad_request(format!(
+            "Provided instance type doesn't exist: {other} (hint: set limits.cpu and limits.memory instead)"
+        ))),
     }
 }
 

@@ -92,7 +92,7 @@ impl Verb {
         match (self, entry.live()) {
             (Self::Start, Live::Running(_)) => refuse("The instance is already running"),
             (Self::Stop(_), Live::Stopped) => refuse("The instance is already stopped"),
-            (Self::Restart(_), Live::Stopped) => refuse("The instance is not running"),
+            (Self::Restart(_), Live::Stopped) => refuse("The instance is already stopped"),
             (Self::Freeze, Live::Stopped) => refuse("The container isn't running"),
             (Self::Freeze, Live::Frozen(_)) => refuse("The container is already frozen"),
             (Self::Unfreeze, Live::Stopped) => refuse("The container isn't running"),

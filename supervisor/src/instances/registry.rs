@@ -62,7 +62,23 @@ pub(crate) enum Live {
 pub(crate) struct Running {
     pub(crate) pid: i32,
     pub(crate) process: ProcessFd,
-    pub(crate) row: RunningRow,
+    /// NICs come and go while it runs.
+    row: RwLock<RunningRow>,
+}
+
+impl Running {
+    pub(super) fn new(pid: i32, process: ProcessFd, row: RunningRow) -> Arc<Self> {
+        Arc::new(Self { pid, process, row: RwLock::new(row) })
+    }
+
+    pub(crate) fn row(&self) -> RunningRow {
+        self.row.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After the database holds `row`.
+    pub(super) fn set_row(&self, row: RunningRow) {
+        *self.row.write().unwrap_or_else(PoisonError::into_inner) = row;
+    }
 }
 
 /// What is stored of a running instance, so that a later hulld finds it again.
@@ -188,7 +204,8 @@ impl Instances {
         let of_driver = self.all().into_iter().filter(|entry| entry.record().driver == driver);
         let running = of_driver.filter_map(|entry| entry.live().running().cloned());
         running
-            .map(|running| StoredHandle { object: running.row.instance.clone(), handle: running.row.handle.clone() })
+            .map(|running| running.row())
+            .map(|row| StoredHandle { object: row.instance, handle: row.handle })
             .collect()
     }
 
@@ -196,11 +213,12 @@ impl Instances {
     pub(crate) fn nic_handles(&self) -> Vec<StoredHandle> {
         let running = self.all().into_iter().filter_map(|entry| entry.live().running().cloned());
         let nics = running.flat_map(|running| {
+            let row = running.row();
             let handle = |(device, nic): (&String, &Attachment)| StoredHandle {
-                object: format!("{}/{device}", running.row.instance),
+                object: format!("{}/{device}", row.instance),
                 handle: nic.handle.clone(),
             };
-            running.row.nics.iter().map(handle).collect::<Vec<_>>()
+            row.nics.iter().map(handle).collect::<Vec<_>>()
         });
         nics.collect()
     }

@@ -39,7 +39,7 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
     tracing::info!(instance = %record.name, ?status, "the instance has ended");
     let operation = OperationId::random();
     let (_, devices) = expand::expand(hull, &record);
-    release(hull, &record, &devices, &ended.row.nics, &operation).await;
+    release(hull, &record, &devices, &ended.row().nics, &operation).await;
     note_stopped(hull, entry, &record).await;
     entry.set_applied(None);
     entry.set_live(Live::Stopped);

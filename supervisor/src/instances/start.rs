@@ -179,7 +179,7 @@ impl Plan for Start {
         let url = self.record.name.url();
         entry.set_applied(Some((self.config, self.devices)));
         entry.set_record(self.record);
-        let running = Arc::new(Running { pid: started.pid, process: started.process, row });
+        let running = Running::new(started.pid, started.process, row);
         entry.set_live(Live::Running(running.clone()));
         settle::watch(hull, &entry, running);
         hull.events.lifecycle("instance-started", &url);

@@ -85,7 +85,7 @@ pub(super) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, A
     let driver = hull.plugins.instance(&record.driver)?;
     let asked = tokio::time::timeout(PATIENCE, driver.state(&record.name.id())).await;
     let found = asked.map_err(|_| ApiError::internal(format!("the driver `{}` does not answer", record.driver)))??;
-    let host_names = &running.row.nics;
+    let host_names = running.row().nics;
     let host_name_of = |interface: &InterfaceState| {
         let (config, devices) = expand::expand(hull, &record);
         let owner = expand::of_kind(&devices, "nic").into_iter().find(|(name, nic)| {

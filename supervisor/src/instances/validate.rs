@@ -53,6 +53,12 @@ pub(crate) async fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiErr
     })
 }
 
+/// A key that is empty is one that is not set: clients unset keys so.
+pub(crate) fn without_empty_keys(mut devices: Devices) -> Devices {
+    devices.values_mut().for_each(|device| device.retain(|_, value| !value.is_empty()));
+    devices
+}
+
 /// Refuses unknown types and keys of devices, and what cannot be attached.
 pub(crate) async fn devices(hull: &Hull, devices: &Devices) -> Result<(), ApiError> {
     // Only a NIC asks a driver; without one, none is started for this.
@@ -84,7 +90,7 @@ fn check_device(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &
     match expand::kind(device) {
         "none" => Ok(()),
         "disk" => check_disk(hull, name, device),
-        "nic" => check_nic(hull, drivers, device),
+        "nic" => check_nic(hull, drivers, name, device),
         _ => Err(format!("Failed loading device \"{name}\": Unsupported device type")),
     }
 }
@@ -96,10 +102,11 @@ fn check_disk(hull: &Hull, name: &str, device: &ConfigMap) -> Result<(), String>
         device.get(key).map_or(Ok(()), |value| boolean(value))?;
     }
     let path = device.get("path").map(String::as_str).unwrap_or_default();
-    if path.is_empty() {
-        return Err("Disk entry is missing the required \"path\" property".into());
+    let (source, pool) = (device.get("source"), device.get("pool"));
+    if path.is_empty() || (path != "/" && source.is_none() && pool.is_none()) {
+        return Err("Disk entry is missing the required \"source\" or \"path\" property".into());
     }
-    match (device.get("source"), device.get("pool")) {
+    match (source, pool) {
         (None, None) => Err("Root disk entry must have a \"pool\" property set".into()),
         (None, Some(pool)) if path == "/" => match hull.storage.find(pool) {
             Some(_) => Ok(()),
@@ -123,7 +130,7 @@ fn check_source(name: &str, source: &str, device: &ConfigMap) -> Result<(), Stri
     Err(format!("Missing source path \"{source}\" for disk \"{name}\""))
 }
 
-fn check_nic(hull: &Hull, drivers: &[Arc<Description>], device: &ConfigMap) -> Result<(), String> {
+fn check_nic(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &ConfigMap) -> Result<(), String> {
     let network = device.get("network");
     let nictype = device.get("nictype");
     let description = match (network, nictype) {
@@ -133,7 +140,11 @@ fn check_nic(hull: &Hull, drivers: &[Arc<Description>], device: &ConfigMap) -> R
         (None, None) => return Err("Failed loading device: Unsupported device type".into()),
         (Some(network), None) => match hull.networks.find(network) {
             Some(network) => drivers.iter().find(|one| one.driver == network.driver),
-            None => return Err(format!("Failed loading network \"{network}\": Network not found")),
+            None => {
+                return Err(format!(
+                    "Failed loading device \"{name}\": Failed to load network \"{network}\" for project \"default\": Network not found"
+                ));
+            }
         },
         (None, Some(nictype)) => {
             let found = drivers.iter().find(|one| one.can(&format!("nic:{nictype}")));

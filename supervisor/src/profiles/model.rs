@@ -7,6 +7,7 @@ use hull_api::{Config, Devices, ProfilePut};
 use serde::Deserialize;
 
 use crate::api::ApiError;
+use crate::instances::validate;
 
 /// The profile that instances get when nobody says otherwise. It cannot go away.
 pub(super) const DEFAULT: &str = "default";
@@ -64,7 +65,7 @@ pub(crate) struct Profile {
 impl Profile {
     pub(super) fn new(name: ProfileName, put: ProfilePut) -> Self {
         let config = put.config.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        Self { name, description: put.description, config, devices: put.devices }
+        Self { name, description: put.description, config, devices: validate::without_empty_keys(put.devices) }
     }
 
     /// What a PUT may change.

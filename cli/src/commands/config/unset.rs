@@ -19,7 +19,12 @@ impl Unset {
             _ => anyhow::bail!("Invalid number of arguments"),
         };
         let mut keyed = target::load(cx, holder).await?;
-        keyed.unset(key)?;
+        if keyed.is_server() {
+            // The server keeps keys that a PUT does not name; an empty value unsets one.
+            keyed.set(vec![(key.clone(), String::new())]);
+        } else {
+            keyed.unset(key)?;
+        }
         keyed.save(cx).await
     }
 }

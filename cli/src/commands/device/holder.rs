@@ -24,12 +24,12 @@ impl Holder {
     }
 
     /// What to say when `device` is not among the holder's own.
-    pub(super) fn missing(self, keyed: &Keyed, device: &str) -> anyhow::Error {
+    pub(super) fn missing(self, keyed: &Keyed, device: &str, verb: &str) -> anyhow::Error {
         let inherited = keyed.value().get("expanded_devices").is_some_and(|devices| devices.get(device).is_some());
         match self {
             Self::Instance if inherited => {
                 anyhow::anyhow!(
-                    "Device from profile(s) cannot be modified for individual instance. Override device or modify profile instead"
+                    "Device from profile(s) cannot be {verb} individual instance. Override device or modify profile instead"
                 )
             }
             Self::Instance | Self::Profile => anyhow::anyhow!("Device doesn't exist"),
@@ -40,7 +40,7 @@ impl Holder {
 /// The device called `name`.
 pub(super) fn device<'a>(holder: Holder, keyed: &'a mut Keyed, name: &str) -> Result<&'a mut Map<String, Value>> {
     if !keyed.map("devices").contains_key(name) {
-        bail!(holder.missing(keyed, name));
+        bail!(holder.missing(keyed, name, "modified for"));
     }
     match keyed.map("devices").get_mut(name) {
         Some(Value::Object(device)) => Ok(device),

@@ -18,7 +18,7 @@ impl Remove {
         let (mut keyed, name) = holder.load(cx, &self.holder).await?;
         for device in &self.devices {
             if keyed.map("devices").remove(device).is_none() {
-                return Err(holder.missing(&keyed, device));
+                return Err(holder.missing(&keyed, device, "removed from"));
             }
         }
         keyed.save(cx).await?;

@@ -23,6 +23,8 @@ fn matches_name(name: &str, filter: &str) -> bool {
 fn matches_key(instance: &InstanceFull, key: &str, value: &str) -> bool {
     let any_of = |actual: &str| value.split(',').any(|wanted| actual.eq_ignore_ascii_case(wanted));
     match key {
+        "name" => matches_value(&instance.name, value),
+        "description" => matches_value(&instance.description, value),
         "type" => any_of(&instance.kind),
         "status" => any_of(&instance.status),
         "architecture" => any_of(&instance.architecture),
@@ -87,6 +89,7 @@ mod tests {
             "s.privileged=true",
             "user.blah=a.c",
             "u.b=abc",
+            "name=web10",
         ] {
             assert!(matches(&web(), yes), "{yes}");
         }
