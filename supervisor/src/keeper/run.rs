@@ -23,7 +23,7 @@ pub const SUPERVISOR_FD: i32 = 3;
 /// A supervisor that ran for so long crashed by chance, not by construction.
 const STABLE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Exit codes with which a supervisor says that starting it again is no use.
 const FINAL: [i32; 2] = [0, 78];
 /// What [`Store::ask_to_end`] says: keep the instances, or stop them.
