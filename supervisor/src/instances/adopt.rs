@@ -24,7 +24,7 @@ pub(crate) fn guard(entry: &JournalEntry, hull: &Hull) -> Guards {
     let names: Vec<InstanceName> = names.collect();
     hull.instances.recovering(&names, true);
     let held = names.iter().filter_map(|name| Guard::on(hull, name)).collect();
-    Guards { hull: hull.clone(), names, held: held }
+    Guards { hull: hull.clone(), names, held }
 }
 
 /// What a cut plan is about, kept from everybody else until this is dropped.
