@@ -9,7 +9,7 @@ const REQUEST_DUMP: u16 = 0x301; // linux/netlink.h NLM_F_REQUEST | NLM_F_DUMP
 const DONE: u16 = 3; // linux/netlink.h NLMSG_DONE
 const ERROR: u16 = 2; // linux/netlink.h NLMSG_ERROR
 
-/// A socket that stays in this network namespace wherever it is sent.
+/// A socket in the calling thread's network namespace.
 pub fn open() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
 }

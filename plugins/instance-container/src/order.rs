@@ -121,7 +121,7 @@ pub enum WriteKind {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
-    /// A cell's namespaces exist. Descriptors: user namespace, network namespace, routing netlink socket.
+    /// A cell's namespaces exist. Descriptors: user namespace, network namespace.
     Unshared {
         pid: i32,
     },

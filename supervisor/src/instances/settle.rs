@@ -64,13 +64,17 @@ pub(super) async fn release(
             tracing::warn!(instance = %record.name, part, %error, "cannot give back what an ended instance held");
         }
     };
-    let cleaned = match hull.plugins.instance(&record.driver) {
-        Ok(driver) => driver.cleanup(operation, &record.name.id()).await.map_err(ApiError::from),
-        Err(error) => Err(error.into()),
+    let driver_then_nics = async {
+        let cleaned = match hull.plugins.instance(&record.driver) {
+            Ok(driver) => driver.cleanup(operation, &record.name.id()).await.map_err(ApiError::from),
+            Err(error) => Err(error.into()),
+        };
+        told("driver", cleaned);
+        // Only now the network namespace is gone, and its interfaces with it at no cost.
+        told("nics", detach_nics(hull, record, devices, nics, operation).await);
     };
-    told("driver", cleaned);
-    told("nics", detach_nics(hull, record, devices, nics, operation).await);
-    told("root", release_root(hull, record, operation).await);
+    let root = async { told("root", release_root(hull, record, operation).await) };
+    tokio::join!(driver_then_nics, root);
 }
 
 pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &OperationId) -> Result<(), ApiError> {

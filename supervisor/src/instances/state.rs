@@ -86,13 +86,14 @@ pub(super) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, A
     let asked = tokio::time::timeout(PATIENCE, driver.state(&record.name.id())).await;
     let found = asked.map_err(|_| ApiError::internal(format!("the driver `{}` does not answer", record.driver)))??;
     let host_names = running.row().nics;
+    let (config, devices) = expand::expand(hull, &record);
+    let nics = expand::of_kind(&devices, "nic");
     let host_name_of = |interface: &InterfaceState| {
-        let (config, devices) = expand::expand(hull, &record);
-        let owner = expand::of_kind(&devices, "nic").into_iter().find(|(name, nic)| {
+        let owner = nics.iter().find(|(name, nic)| {
             let hwaddr = nic.get("hwaddr").or_else(|| config.get(&format!("volatile.{name}.hwaddr")));
             hwaddr.is_some_and(|hwaddr| *hwaddr == interface.hwaddr)
         });
-        owner.and_then(|(name, _)| host_names.get(name)).map(|nic| nic.host_name.clone()).unwrap_or_default()
+        owner.and_then(|(name, _)| host_names.get(*name)).map(|nic| nic.host_name.clone()).unwrap_or_default()
     };
     let network = found
         .network

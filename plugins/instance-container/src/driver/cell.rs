@@ -19,7 +19,6 @@ pub(crate) struct Cell {
     pub(crate) channel: Channel,
     pub(crate) user_namespace: OwnedFd,
     pub(crate) network_namespace: OwnedFd,
-    pub(crate) netlink: OwnedFd,
     idmap: IdMap,
 }
 
@@ -64,14 +63,14 @@ impl Cells {
     async fn make(&self, idmap: IdMap) -> Result<Cell, DriverError> {
         let channel = self.helper.order(&Order::Cell, Vec::new())?;
         let (report, descriptors) = channel.answer("make namespaces").await?;
-        let (Report::Unshared { pid }, Ok([user_namespace, network_namespace, netlink])) =
-            (report, <[OwnedFd; 3]>::try_from(descriptors))
+        let (Report::Unshared { pid }, Ok([user_namespace, network_namespace])) =
+            (report, <[OwnedFd; 2]>::try_from(descriptors))
         else {
             return Err(DriverError::new(Code::Internal, "hull-init answered out of turn"));
         };
         map(pid, "uid_map", &idmap.users)?;
         map(pid, "gid_map", &idmap.groups)?;
-        Ok(Cell { channel, user_namespace, network_namespace, netlink, idmap })
+        Ok(Cell { channel, user_namespace, network_namespace, idmap })
     }
 }
 

@@ -1,17 +1,22 @@
-//! The interfaces inside a container, asked through a socket that was opened there.
+//! The interfaces inside a container, asked through a socket that is opened there each time: a kept one would keep the
+//! network namespace alive after the container, until the kernel has freed the socket (tens of milliseconds).
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hull_plugin::network::{Address, Counters, InterfaceState};
 use hull_sys::netlink::{attributes, dump};
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
 
 const LINK_HEADER: usize = 16; // linux/rtnetlink.h struct ifinfomsg
 const ADDRESS_HEADER: usize = 8; // linux/if_addr.h struct ifaddrmsg
 
-/// All interfaces with their addresses, in the kernel's order.
-pub(crate) fn interfaces(netlink: &OwnedFd) -> nix::Result<Vec<InterfaceState>> {
+/// All interfaces in the network namespace of a process with their addresses, in the kernel's order.
+pub(crate) fn interfaces_of(process: BorrowedFd) -> nix::Result<Vec<InterfaceState>> {
+    let netlink = &open_in(process)?;
     let links = dump(netlink.as_fd(), libc::RTM_GETLINK, 1)?;
     let addresses = dump(netlink.as_fd(), libc::RTM_GETADDR, 2)?;
     let mut found: BTreeMap<u32, InterfaceState> = links.iter().filter_map(|link| interface(link)).collect();
@@ -21,6 +26,16 @@ pub(crate) fn interfaces(netlink: &OwnedFd) -> nix::Result<Vec<InterfaceState>> 
         }
     }
     Ok(found.into_values().collect())
+}
+
+fn open_in(process: BorrowedFd) -> nix::Result<OwnedFd> {
+    let own = open("/proc/thread-self/ns/net", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    setns(process, CloneFlags::CLONE_NEWNET)?;
+    let socket = hull_sys::netlink::open();
+    if setns(&own, CloneFlags::CLONE_NEWNET).is_err() {
+        std::process::abort(); // nothing may run in a container's network by mistake; Hull starts the driver again
+    }
+    socket
 }
 
 fn interface(message: &[u8]) -> Option<(u32, InterfaceState)> {

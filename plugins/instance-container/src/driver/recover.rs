@@ -43,8 +43,7 @@ impl Container {
             Err(error) => return Ok(Recovered::Unknown { why: error.to_string() }),
         };
         let console = self.recover_console(&id).await?;
-        let netlink = self.fetch(&id, "netlink").await?;
-        let running = Running { process, record, confinement, console, netlink };
+        let running = Running { process, record, confinement, console };
         self.table().entry(&id).phase.replace(Phase::Running(Rc::new(running)));
         Ok(Recovered::Adopted)
     }

@@ -12,7 +12,7 @@ use crate::console::{Console, Log};
 use crate::driver::Container;
 use crate::helper::{Channel, explain};
 use crate::recover::{boot_id, start_time};
-use crate::table::{Phase, Prepared, Record, Running, duplicate};
+use crate::table::{Phase, Prepared, Record, Running};
 
 impl Container {
     pub(crate) async fn start(&self, spec: InstanceSpec, root: MountFd) -> Result<Started, DriverError> {
@@ -64,7 +64,6 @@ impl Container {
             record,
             confinement,
             console: Some(Console::open(master, slave, Log::new()?)?),
-            netlink: Some(duplicate(&prepared.cell.netlink)?),
         })
     }
 
@@ -72,20 +71,12 @@ impl Container {
     async fn deposit(&self, id: &InstanceId, running: &Running) -> Result<(), DriverError> {
         let console = running.console()?;
         let [master, slave, log] = console.descriptors()?;
-        let netlink = running.netlink.as_ref().map(duplicate).transpose()?;
         let store = |what: &str, fd: OwnedFd| self.host().store(format!("{id}:{what}"), fd);
-        let netlink = async {
-            match netlink {
-                Some(netlink) => store("netlink", netlink).await,
-                None => Ok(()),
-            }
-        };
         tokio::try_join!(
             store("pid", running.init()?),
             store("console", master),
             store("console-slave", slave),
-            store("console-log", log),
-            netlink
+            store("console-log", log)
         )
         .map(drop)
     }

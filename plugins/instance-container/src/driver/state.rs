@@ -1,6 +1,7 @@
 //! What a running container uses.
 
 use std::fs;
+use std::os::fd::AsFd;
 
 use hull_plugin::instance::InstanceState;
 use hull_plugin::{DriverError, InstanceId};
@@ -13,12 +14,8 @@ impl Container {
     pub(crate) fn state(&self, id: &InstanceId) -> Result<InstanceState, DriverError> {
         let running = self.table().running(id)?;
         let group = running.record.cgroup.as_str();
-        let network = match &running.netlink {
-            Some(netlink) => network::interfaces(netlink).map_err(|error| {
-                DriverError::system(&error.into(), format!("cannot ask for the interfaces of `{id}`"))
-            })?,
-            None => Vec::new(),
-        };
+        let network = network::interfaces_of(running.process.as_fd())
+            .map_err(|error| DriverError::system(&error.into(), format!("cannot ask for the interfaces of `{id}`")))?;
         let memory = Memory::read(group);
         Ok(InstanceState {
             pid: running.record.pid,

@@ -16,7 +16,7 @@ use crate::sys::watch;
 use crate::table::{Phase, Running};
 
 /// What a container keeps in Hull's store.
-pub(crate) const STORED: [&str; 5] = ["pid", "console", "console-slave", "console-log", "netlink"];
+pub(crate) const STORED: [&str; 4] = ["pid", "console", "console-slave", "console-log"];
 const DEATH: Duration = Duration::from_secs(20);
 
 impl Container {
@@ -55,9 +55,8 @@ impl Container {
             return Err(DriverError::new(Code::Busy, format!("instance `{id}` still runs")).hint("stop it first"));
         }
         entry.phase.replace(Phase::Nothing); // a cell ends when its socket is closed
-        for what in STORED {
-            self.host().discard(format!("{id}:{what}")).await?;
-        }
+        let [first, second, third, fourth] = STORED.map(|what| self.host().discard(format!("{id}:{what}")));
+        tokio::try_join!(first, second, third, fourth)?;
         self.table().remove(id);
         self.refill_later();
         Ok(())

@@ -45,7 +45,6 @@ pub(crate) struct Running {
     pub(crate) record: Record,
     pub(crate) confinement: Confinement,
     pub(crate) console: Option<Console>,
-    pub(crate) netlink: Option<OwnedFd>,
 }
 
 /// What is needed to find a container again, as Hull stores it.

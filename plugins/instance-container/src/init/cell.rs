@@ -21,8 +21,7 @@ pub(crate) fn run(reply: &OwnedFd) -> Outcome {
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
         .doing(|| "make user and network namespaces".into())?;
     let _ = hull_sys::netlink::loopback_up(); // without it the container merely has no 127.0.0.1
-    let namespaces =
-        [namespace("user")?, namespace("net")?, hull_sys::netlink::open().doing(|| "open a netlink socket".into())?];
+    let namespaces = [namespace("user")?, namespace("net")?];
     let pid = nix::unistd::getpid().as_raw();
     order::send(reply.as_fd(), &Report::Unshared { pid }, &namespaces).doing(|| "report".into())?;
     drop(namespaces);

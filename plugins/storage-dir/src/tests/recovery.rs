@@ -56,10 +56,14 @@ fn twice_has_the_effect_of_once_even_at_the_same_time() {
         pack(&image, &file, &[], &["metadata.yaml", "rootfs"]);
         let again = || pool.unpack("image/i", &file, None);
         let (one, two, three) = tokio::join!(again(), again(), again());
-        (one.unwrap(), two.unwrap(), three.unwrap());
+        for made in [one, two, three] {
+            made.unwrap();
+        }
         let copy = || pool.create("container/c", VolumeSource::Volume(volume("image/i")));
         let (one, two, gone) = tokio::join!(copy(), copy(), pool.delete("container/none"));
-        (one.unwrap(), two.unwrap(), gone.unwrap());
+        one.unwrap();
+        two.unwrap();
+        gone.unwrap();
 
         let driver = &pool.harness.driver;
         let rename = |from: &str, to: &str| driver.rename_volume(context(), op(), volume(from), volume(to));
