@@ -163,5 +163,8 @@ pub(crate) async fn start_again(hull: &Hull, mut instances: Vec<Arc<Entry>>) {
         if let Err(error) = power::start_quietly(hull, &entry).await {
             tracing::warn!(instance = %entry.record().name, %error, "cannot start the instance after the host's restart");
         }
+        let (config, _) = expand::expand(hull, &entry.record());
+        let delay = config.get("boot.autostart.delay").and_then(|text| text.parse().ok()).unwrap_or(0);
+        tokio::time::sleep(std::time::Duration::from_secs(delay)).await;
     }
 }

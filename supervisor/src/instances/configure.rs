@@ -20,6 +20,7 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     if !put.restore.is_empty() {
         return Err(ApiError::bad_request("Snapshots are not supported yet: nothing to restore"));
     }
+    validate::config(hull, &put.config).await?;
     let old = entry.record();
     let mut new = (*old).clone();
     let notes = old.config.iter().filter(|(key, _)| key.starts_with("volatile."));

@@ -61,6 +61,10 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
 }
 
 pub(super) fn existing_profiles(hull: &Hull, profiles: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let mut seen = std::collections::BTreeSet::new();
+    if !profiles.iter().all(|name| seen.insert(name)) {
+        return Err(ApiError::bad_request("Duplicate profile found in request"));
+    }
     match profiles.iter().find(|name| hull.profiles.find(name).is_none()) {
         Some(missing) => Err(ApiError::bad_request(format!("Requested profile \"{missing}\" doesn't exist"))),
         None => Ok(profiles),

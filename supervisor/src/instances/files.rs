@@ -64,13 +64,13 @@ async fn with_files<T>(
     path: &str,
     work: impl AsyncFnOnce(&FilesAt) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
-    if !path.starts_with('/') {
-        return Err(ApiError::bad_request(format!(
-            "Missing or relative path: \"{path}\" (hint: `?path=/absolute/path`)"
-        )));
+    if path.is_empty() {
+        return Err(ApiError::bad_request("Missing path argument"));
     }
+    // LXD's client leaves the first slash out; the instance's root is where every path begins.
+    let path = format!("/{}", path.trim_start_matches('/'));
     let instance = entry.record().name.id();
-    let at = |stopped_root| FilesAt { instance: instance.clone(), stopped_root, path: path.to_owned() };
+    let at = |stopped_root| FilesAt { instance: instance.clone(), stopped_root, path: path.clone() };
     if !matches!(entry.live(), Live::Stopped) {
         return work(&at(None)).await;
     }

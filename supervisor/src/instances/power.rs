@@ -124,10 +124,22 @@ pub(super) async fn start_quietly(hull: &Hull, entry: &Arc<Entry>) -> Result<(),
     start::start(hull, entry, &OperationId::random()).await
 }
 
-/// The host shuts down: every instance is stopped, the most important last, and those that ran start again with it.
+/// The host shuts down: every instance is stopped, those with the highest `boot.stop.priority` first; those
+/// that ran start again with it.
 pub(crate) async fn stop_all(hull: &Hull) {
-    let stopping = hull.instances.all().into_iter().filter(|entry| entry.live().running().is_some());
-    let stops = stopping.map(|entry| async move {
+    let mut groups = std::collections::BTreeMap::<std::cmp::Reverse<i64>, Vec<Arc<Entry>>>::new();
+    for entry in hull.instances.all().into_iter().filter(|entry| entry.live().running().is_some()) {
+        let (config, _) = expand::expand(hull, &entry.record());
+        let priority = config.get("boot.stop.priority").and_then(|text| text.parse().ok()).unwrap_or(0);
+        groups.entry(std::cmp::Reverse(priority)).or_default().push(entry);
+    }
+    for group in groups.into_values() {
+        stop_together(hull, group).await;
+    }
+}
+
+async fn stop_together(hull: &Hull, stopping: Vec<Arc<Entry>>) {
+    let stops = stopping.into_iter().map(|entry| async move {
         let (config, _) = expand::expand(hull, &entry.record());
         let patience = config.get("boot.host_shutdown_timeout").and_then(|text| text.parse().ok()).unwrap_or(30);
         let operation = OperationId::random();

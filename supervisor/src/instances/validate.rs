@@ -44,10 +44,13 @@ pub(crate) async fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiErr
     for description in hull.plugins.descriptions(PluginKind::Instance).await {
         known.extend(description.config.iter().cloned());
     }
-    config.iter().filter(|(_, value)| !value.is_empty()).try_for_each(|(key, value)| {
+    config.iter().try_for_each(|(key, value)| {
         let invalid = |why: String| ApiError::bad_request(format!("Invalid config: {why}"));
         let found = known.iter().find(|one| one.covers(key));
         let found = found.ok_or_else(|| invalid(format!("Unknown configuration key: {key}")))?;
+        if value.is_empty() {
+            return Ok(()); // an unset key
+        }
         check_value(found, value).map_err(&invalid)?;
         check_limit(key, value).map_err(&invalid)
     })
@@ -87,6 +90,12 @@ pub(crate) fn expanded(devices: &Devices) -> Result<(), ApiError> {
 
 fn check_device(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &ConfigMap) -> Result<(), String> {
     hull_plugin::DeviceName::new(name).map_err(|error| error.to_string())?;
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-:_.".contains(&byte)) {
+        return Err(
+            "Name can only contain alphanumeric, forward slash, hyphen, colon, underscore and full stop characters"
+                .into(),
+        );
+    }
     match expand::kind(device) {
         "none" => Ok(()),
         "disk" => check_disk(hull, name, device),
@@ -137,7 +146,7 @@ fn check_nic(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &Con
         (Some(_), Some(_)) => {
             return Err("Cannot use \"nictype\" property in conjunction with \"network\" property".into());
         }
-        (None, None) => return Err("Failed loading device: Unsupported device type".into()),
+        (None, None) => return Err(format!("Failed loading device \"{name}\": Unsupported device type")),
         (Some(network), None) => match hull.networks.find(network) {
             Some(network) => drivers.iter().find(|one| one.driver == network.driver),
             None => {
@@ -148,15 +157,26 @@ fn check_nic(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &Con
         },
         (None, Some(nictype)) => {
             let found = drivers.iter().find(|one| one.can(&format!("nic:{nictype}")));
-            Some(found.ok_or_else(|| format!("Unsupported NIC type \"{nictype}\""))?)
+            Some(found.ok_or_else(|| format!("Failed loading device \"{name}\": Unsupported device type (hint: no network driver makes NICs of type \"{nictype}\")"))?)
         }
     };
     let keys = description.map(|description| description.item_config.as_slice()).unwrap_or_default();
     let known = ["type", "network", "nictype", "name", "hwaddr", "mtu"];
     only(device, |key| known.contains(&key) || keys.iter().any(|one| one.covers(key)))?;
+    device.get("hwaddr").map_or(Ok(()), |text| check_hwaddr(text))?;
     device.iter().filter(|(_, value)| !value.is_empty()).try_for_each(|(key, value)| {
         keys.iter().find(|one| one.covers(key)).map_or(Ok(()), |one| check_value(one, value))
     })
+}
+
+fn check_hwaddr(text: &str) -> Result<(), String> {
+    let pairs: Vec<&str> = text.split(':').collect();
+    let hex = |pair: &&str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if pairs.len() == 6 && pairs.iter().all(hex) {
+        return Ok(());
+    }
+    let why = "Invalid MAC address, must be 6 bytes of hex separated by colons";
+    Err(format!("Invalid value for device option \"hwaddr\": {why}"))
 }
 
 fn only(device: &ConfigMap, known: impl Fn(&str) -> bool) -> Result<(), String> {

@@ -94,8 +94,8 @@ fn in_use(hull: &Hull, name: &str) -> Result<(), ApiError> {
 }
 
 async fn checked(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<Profile, ApiError> {
+    validate::config(hull, &put.config).await?;
     let profile = Profile::new(name, put);
-    validate::config(hull, &profile.config).await?;
     validate::devices(hull, &profile.devices).await?;
     Ok(profile)
 }

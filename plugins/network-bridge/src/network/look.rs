@@ -37,12 +37,11 @@ pub(crate) async fn leases(open: &Open, name: &str) -> Result<Vec<Lease>, Driver
     let missing = || DriverError::not_found(format!("there is no network `{name}`"));
     let record = open.state.network(name).ok_or_else(missing)?;
     let network = Network::parse(name, &record.filled)?;
-    let bridge = open.links.find(name).await?.and_then(|link| link.mac);
     let nics = open.state.nics_of(name);
 
     let mut leases = Vec::new();
     for net in network.families().into_iter().filter_map(|family| family.address) {
-        add(&mut leases, &format!("{name}.gw"), bridge, net.addr(), "gateway");
+        add(&mut leases, &format!("{name}.gw"), None, net.addr(), "gateway");
     }
     for nic in &nics {
         for address in [nic.ipv4, nic.ipv6].into_iter().flatten() {
