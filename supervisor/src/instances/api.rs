@@ -191,7 +191,14 @@ async fn write_file(
     headers: HeaderMap,
     upload: Request,
 ) -> Reply {
-    files::write(&hull, &settled(&hull, &scope, &name).await?, scope.value("path").unwrap_or_default(), &headers, upload).await
+    files::write(
+        &hull,
+        &settled(&hull, &scope, &name).await?,
+        scope.value("path").unwrap_or_default(),
+        &headers,
+        upload,
+    )
+    .await
 }
 
 async fn delete_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {

@@ -227,7 +227,11 @@ impl Instances {
     pub(super) fn recovering(&self, names: &[InstanceName], are: bool) {
         self.recovering.send_modify(|all| {
             for name in names {
-                if are { all.insert(name.clone()) } else { all.remove(name) };
+                if are {
+                    all.insert(name.clone())
+                } else {
+                    all.remove(name)
+                };
             }
         });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hull_plugin::image::{ImageFacts, ImageQuery, ImageSinks, SourceImage};
 use hull_plugin::{FileFd, MemoryFd, OperationId, StreamFd};
 
-use super::{BULK, SLOW, driver_handle};
+use super::declare::{BULK, SLOW, driver_handle};
 use crate::plugins::process::Process;
 
 /// Where images come from, and what reads image files.

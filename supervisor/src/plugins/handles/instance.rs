@@ -8,7 +8,7 @@ use hull_plugin::instance::{
 };
 use hull_plugin::{FileFd, InstanceId, MemoryFd, MountFd, OperationId, StreamFd};
 
-use super::{CHANGE, QUERY, driver_handle};
+use super::declare::{CHANGE, QUERY, driver_handle};
 use crate::plugins::process::Process;
 
 /// All instances of one driver.

@@ -6,7 +6,7 @@ use hull_plugin::network::{Attachment, InterfaceState, Lease, NetworkReady, Netw
 use hull_plugin::storage::Reconciled;
 use hull_plugin::{DeviceName, Handle, InstanceId, NetworkName, OperationId};
 
-use super::{CHANGE, QUERY, SLOW, driver_handle};
+use super::declare::{CHANGE, QUERY, SLOW, driver_handle};
 use crate::plugins::process::Process;
 
 /// All networks of one driver.

@@ -9,7 +9,7 @@ use hull_plugin::storage::{NewVolume, Reconciled, Usage, VolumeRoot};
 use hull_plugin::{ConfigMap, DriverError, Handle, MountFd, OperationId, PoolName, VolumeName};
 use hull_sys::mount::{Depth, Links, attribute, open_beneath, open_tree_clone, restrict};
 
-use super::{BULK, CHANGE, QUERY, SLOW, driver_handle};
+use super::declare::{BULK, CHANGE, QUERY, SLOW, driver_handle};
 use crate::plugins::process::Process;
 
 /// The volumes of one pool.

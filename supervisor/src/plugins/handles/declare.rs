@@ -1,0 +1,40 @@
+//! How a handle is declared, and how long its methods may take.
+
+use crate::plugins::process::Deadline;
+
+/// Questions answered from memory or a cheap system call.
+pub(super) const QUERY: Deadline = Deadline::seconds(5);
+/// Changes of a few system calls.
+pub(super) const CHANGE: Deadline = Deadline::seconds(30);
+/// Changes that may wait for tools, networks or big trees.
+pub(super) const SLOW: Deadline = Deadline::seconds(120);
+/// As long as it shows progress, or at least answers that it is alive.
+pub(super) const BULK: Deadline = Deadline::WhileAlive;
+
+/// Declares a handle: `method(arguments) -> answer, deadline;` for each method of the contract.
+macro_rules! driver_handle {
+    ($handle:ident, $client:ident { $($method:ident($($argument:ident: $type:ty),*) -> $answer:ty, $deadline:expr;)* }) => {
+        impl $handle {
+            $(
+                pub async fn $method(&self, $($argument: $type),*) -> Result<$answer, hull_plugin::DriverError> {
+                    let method = $crate::plugins::process::Method { name: stringify!($method), deadline: $deadline };
+                    self.process.call(method, |session, context| {
+                        $(let $argument = $crate::plugins::handles::Duplicate::duplicate(&$argument)?;)*
+                        Ok(async move { session.$client()?.$method(context, $($argument),*).await })
+                    }).await
+                }
+            )*
+
+            /// The plugin's name.
+            pub fn plugin(&self) -> &str {
+                self.process.plugin()
+            }
+
+            /// What the driver is and can do; starts it if need be.
+            pub async fn describe(&self) -> Result<std::sync::Arc<hull_plugin::Description>, hull_plugin::DriverError> {
+                self.process.describe().await
+            }
+        }
+    };
+}
+pub(super) use driver_handle;
