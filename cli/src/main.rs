@@ -27,7 +27,10 @@ fn run(command: commands::Command, context: &context::Context) -> u8 {
             return 1;
         }
     };
-    match runtime.block_on(command.run(context)) {
+    let result = runtime.block_on(command.run(context));
+    // Not a drop, which would wait for a read of the terminal that nobody will answer.
+    runtime.shutdown_background();
+    match result {
         Ok(()) => 0,
         Err(error) => match error.downcast_ref::<commands::Exit>() {
             Some(exit) => {
