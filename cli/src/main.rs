@@ -28,7 +28,7 @@ fn run(command: commands::Command, context: &context::Context) -> u8 {
         }
     };
     let result = runtime.block_on(command.run(context));
-    // Dropping it would wait for that thread.
+    // Not a drop, which would wait for a read of the terminal that nobody will answer.
     runtime.shutdown_background();
     match result {
         Ok(()) => 0,

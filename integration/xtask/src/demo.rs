@@ -22,6 +22,9 @@ pub(crate) struct Demo {
     /// Also drop the images kept for the next run
     #[arg(long)]
     purge: bool,
+    /// Take the programs from this folder instead of building them
+    #[arg(long)]
+    built: Option<PathBuf>,
 }
 
 const INSTANCE: &str = "demo";
@@ -33,7 +36,10 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         bail!("the demo makes containers and a bridge: run it as root");
     }
     setup::for_running()?;
-    let built = build_release()?;
+    let built = match &demo.built {
+        Some(folder) => folder.clone(),
+        None => build_release()?,
+    };
     catch_interrupts()?;
     let hull = Hull::start(&built)?;
     let played = hull.play(demo);
