@@ -32,6 +32,8 @@ impl Host {
     /// A fresh daemon with nothing in it.
     pub fn empty() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hull-test-").tempdir()?;
+        // The root users of instances must get through to their files, and they are others here.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let directory = folder.path().join("state");
         std::fs::create_dir_all(&directory)?;
         let before = leaks::of(folder.path());
@@ -102,6 +104,30 @@ impl Host {
             Target::Hull => self.hull(arguments),
             Target::Lxd => self.client(arguments),
         }
+    }
+
+    /// Every client that the target has: the same command lines go to each of them.
+    pub fn clients(&self) -> Result<Vec<String>> {
+        let own = programs()?.join("hull").display().to_string();
+        Ok(match self.target() {
+            Target::Hull => vec!["lxc".to_owned(), own],
+            Target::Lxd => vec!["lxc".to_owned()],
+        })
+    }
+
+    /// Runs one of [`Host::clients`].
+    pub fn with(&self, client: &str, arguments: &[&str], input: &str) -> Result<Finished> {
+        run(self.prepared(&mut Command::new(client)).args(arguments), input)
+    }
+
+    /// A line of shell, `$CLIENT` being one of [`Host::clients`]; on a terminal of its own if `terminal`.
+    pub fn shell(&self, client: &str, line: &str, terminal: bool) -> Result<Finished> {
+        let mut command = Command::new(if terminal { "script" } else { "sh" });
+        match terminal {
+            true => command.args(["-q", "-e", "-c", line, "/dev/null"]),
+            false => command.args(["-c", line]),
+        };
+        run(self.prepared(&mut command).env("CLIENT", client).env("SHELL", "/bin/sh"), "")
     }
 
     fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {

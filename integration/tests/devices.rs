@@ -1,0 +1,121 @@
+//! Devices, profiles and limits of an instance that runs.
+
+use anyhow::{Context, Result};
+use hull_integration::{Host, Instance, Target};
+
+#[test]
+fn a_disk_comes_changes_and_goes_while_it_runs() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let share = host.folder().join("share");
+    std::fs::create_dir(&share)?;
+    std::fs::set_permissions(&share, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    std::fs::write(share.join("f"), "shared\n")?;
+    let source = format!("source={}", share.display());
+    for client in host.clients()? {
+        let device = |arguments: &[&str]| host.with(&client, &[&["config", "device"], arguments].concat(), "")?.ok();
+        device(&["add", "web", "d1", "disk", &source, "path=/mnt/deep"])?;
+        assert_eq!(web.exec(&["cat", "/mnt/deep/f"])?.ok()?, "shared\n");
+        assert_eq!(device(&["list", "web"])?, "d1\n");
+        device(&["set", "web", "d1", "readonly=true"])?;
+        assert_eq!(web.exec(&["touch", "/mnt/deep/g"])?.status, 1);
+        device(&["unset", "web", "d1", "readonly"])?;
+        web.exec(&["touch", "/mnt/deep/g"])?.ok()?;
+        device(&["remove", "web", "d1"])?;
+        assert_eq!(web.exec(&["cat", "/mnt/deep/f"])?.status, 1);
+    }
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_nic_comes_survives_the_daemon_and_goes_while_it_runs() -> Result<()> {
+    let mut host = Host::with_network()?;
+    let second = format!("{}b", host.network().context("the host has a network")?);
+    let create = ["network", "create", &second, "ipv4.address=10.249.251.1/24", "ipv6.address=none"];
+    host.client(&create)?.ok()?;
+    host.running("web")?;
+    for client in host.clients()? {
+        let network = format!("network={second}");
+        let add = ["config", "device", "add", "web", "eth7", "nic", &network, "name=eth7"];
+        host.with(&client, &add, "")?.ok()?;
+        host.restart_daemon()?;
+        let web = Instance { host: &host, name: "web".into() };
+        web.exec(&["ip", "link", "set", "eth7", "up"])?.ok()?;
+        assert_eq!(web.exec(&["cat", "/sys/class/net/eth7/operstate"])?.ok()?, "up\n");
+        host.with(&client, &["config", "device", "remove", "web", "eth7"], "")?.ok()?;
+        assert_eq!(web.exec(&["ls", "/sys/class/net/eth7"])?.status, 1);
+        assert_eq!(web.exec(&["cat", "/sys/class/net/eth0/operstate"])?.ok()?, "up\n");
+    }
+    host.client(&["delete", "web", "--force"])?.ok()?;
+    host.client(&["network", "delete", &second])?.ok()?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_profile_changes_the_instances_that_run_with_it() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let share = host.folder().join("share");
+    std::fs::create_dir(&share)?;
+    std::fs::write(share.join("f"), "shared\n")?;
+    let source = format!("source={}", share.display());
+    for client in host.clients()? {
+        let does = |arguments: &[&str]| host.with(&client, arguments, "")?.ok();
+        does(&["profile", "create", "shares"])?;
+        does(&["profile", "add", "web", "shares"])?;
+        does(&["profile", "device", "add", "shares", "d1", "disk", &source, "path=/mnt"])?;
+        assert_eq!(web.exec(&["cat", "/mnt/f"])?.ok()?, "shared\n");
+        assert_eq!(host.with(&client, &["profile", "delete", "shares"], "")?.status, 1, "it is in use");
+        does(&["profile", "remove", "web", "shares"])?;
+        assert_eq!(web.exec(&["cat", "/mnt/f"])?.status, 1);
+        does(&["profile", "delete", "shares"])?;
+    }
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_limit_holds_at_once() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    for client in host.clients()? {
+        host.with(&client, &["config", "set", "web", "limits.memory=100MiB"], "")?.ok()?;
+        assert!(memory_limits(&web)?.contains(&(100 << 20)), "{client}: {:?}", memory_limits(&web)?);
+        host.with(&client, &["config", "unset", "web", "limits.memory"], "")?.ok()?;
+        assert!(!memory_limits(&web)?.contains(&(100 << 20)), "{client}");
+    }
+    host.assert_nothing_leaked()
+}
+
+/// The limits of the instance's cgroup and of those above it, in either version of cgroups.
+fn memory_limits(instance: &Instance) -> Result<Vec<u64>> {
+    let mut limits = Vec::new();
+    for line in std::fs::read_to_string(format!("/proc/{}/cgroup", instance.pid()?))?.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next().context("controllers")?, parts.next().context("path")?);
+        let (base, file) = match controllers {
+            "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ => continue,
+        };
+        let folder = std::path::Path::new(base).join(path.trim_start_matches('/'));
+        let texts = folder.ancestors().filter_map(|folder| std::fs::read_to_string(folder.join(file)).ok());
+        limits.extend(texts.filter_map(|text| text.trim().parse::<u64>().ok()));
+    }
+    Ok(limits)
+}
+
+#[test]
+fn what_the_server_lists_as_extensions_is_what_lxd_calls_them() -> Result<()> {
+    let host = Host::empty()?;
+    let server = host.rest.get("/1.0")?.metadata()?;
+    let extensions: Vec<&str> =
+        server["api_extensions"].as_array().context("a list")?.iter().filter_map(|one| one.as_str()).collect();
+    // `lxc list` and `lxc network info` refuse to work without these.
+    for needed in ["api_filtering", "network_state", "container_full", "instances", "etag"] {
+        assert!(extensions.contains(&needed), "{needed}");
+    }
+    if host.target() == Target::Hull {
+        assert!(!extensions.contains(&"clustering"), "there are no clusters");
+    }
+    host.assert_nothing_leaked()
+}
