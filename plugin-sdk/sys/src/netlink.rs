@@ -8,6 +8,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 const REQUEST_DUMP: u16 = 0x301; // linux/netlink.h NLM_F_REQUEST | NLM_F_DUMP
 const DONE: u16 = 3; // linux/netlink.h NLMSG_DONE
 const ERROR: u16 = 2; // linux/netlink.h NLMSG_ERROR
+const NAMESPACE_ID: u16 = 1; // linux/net_namespace.h NETNSA_NSID
+const NAMESPACE_FD: u16 = 3; // linux/net_namespace.h NETNSA_FD
 
 /// A socket in the calling thread's network namespace.
 pub fn open() -> nix::Result<OwnedFd> {
@@ -30,6 +32,56 @@ pub fn dump(socket: BorrowedFd, kind: u16, sequence: u32) -> nix::Result<Vec<Vec
         if collect(&buffer[..length.min(buffer.len())], sequence, &mut answers)? {
             return Ok(answers);
         }
+    }
+}
+
+/// The number by which this network namespace knows another; it is given one if it has none. Waits for no lock of the kernel.
+pub fn namespace_id(namespace: BorrowedFd) -> nix::Result<i32> {
+    let socket = open()?;
+    let fd = (NAMESPACE_FD, namespace.as_raw_fd());
+    match ask_of_namespace(&socket, libc::RTM_NEWNSID, &[fd, (NAMESPACE_ID, -1)]) {
+        Ok(_) | Err(Errno::EEXIST) => {}
+        Err(error) => return Err(error),
+    }
+    let answer = ask_of_namespace(&socket, libc::RTM_GETNSID, &[fd])?;
+    let found = attributes(answer.get(4..).unwrap_or_default()).into_iter().find(|(kind, _)| *kind == NAMESPACE_ID);
+    let id = found.and_then(|(_, value)| value.first_chunk::<4>()).map(|bytes| i32::from_ne_bytes(*bytes));
+    id.filter(|id| *id >= 0).ok_or(Errno::ENOENT)
+}
+
+/// Whether the namespace with this number is still there. Waits for no lock of the kernel.
+pub fn has_namespace(id: i32) -> nix::Result<bool> {
+    match ask_of_namespace(&open()?, libc::RTM_GETNSID, &[(NAMESPACE_ID, id)]) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// One question about namespaces; the body of the answer, empty for a mere acknowledgement.
+fn ask_of_namespace(socket: &OwnedFd, kind: u16, attributes: &[(u16, i32)]) -> nix::Result<Vec<u8>> {
+    let mut request = vec![0; 4]; // the length
+    request.extend(kind.to_ne_bytes());
+    let acknowledged = if kind == libc::RTM_GETNSID { 0 } else { libc::NLM_F_ACK };
+    request.extend(((libc::NLM_F_REQUEST | acknowledged) as u16).to_ne_bytes());
+    request.resize(20, 0); // sequence 0, port 0, `struct rtgenmsg` padded
+    for (name, value) in attributes {
+        request.extend(8_u16.to_ne_bytes());
+        request.extend(name.to_ne_bytes());
+        request.extend(value.to_ne_bytes());
+    }
+    let length = u32::try_from(request.len()).map_err(|_| Errno::EMSGSIZE)?;
+    request[..4].copy_from_slice(&length.to_ne_bytes());
+    nix::sys::socket::send(socket.as_raw_fd(), &request, nix::sys::socket::MsgFlags::empty())?;
+    let mut buffer = [0; 1024];
+    let received = nix::sys::socket::recv(socket.as_raw_fd(), &mut buffer, nix::sys::socket::MsgFlags::empty())?;
+    let body = buffer.get(16..received).ok_or(Errno::EBADMSG)?;
+    if u16::from_ne_bytes([buffer[4], buffer[5]]) != ERROR {
+        return Ok(body.to_vec());
+    }
+    match error_of(body) {
+        Errno::UnknownErrno => Ok(Vec::new()), // 0: done
+        error => Err(error),
     }
 }
 

@@ -58,6 +58,9 @@ pub(crate) struct NicRecord {
     pub(crate) guarded: bool,
     /// The device that shapes what the instance sends.
     pub(crate) shaper: Option<String>,
+    /// The number of the instance's network namespace in the host's.
+    #[serde(default)]
+    pub(crate) namespace: Option<i32>,
 }
 
 impl NicRecord {
@@ -275,6 +278,7 @@ mod tests {
             routes: vec![],
             guarded: true,
             shaper: None,
+            namespace: None,
         };
         let network = NetworkRecord { operation: "1".into(), filled: [("a".into(), "b".into())].into() };
         let state = State::open(root.path()).unwrap();

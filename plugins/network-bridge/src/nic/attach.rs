@@ -35,7 +35,7 @@ pub(crate) async fn attach(open: &Open, spec: &NicSpec, target: NicTarget) -> Re
         detach::forget(open, &older, detach::Near::Delete).await?;
     }
     let fixed = address::choose(open, &nic, network.as_ref(), &object)?;
-    let record = record(spec, &nic, &bridge, fixed);
+    let record = record(spec, &nic, &bridge, fixed, &target);
     open.state.keep_nic(record.clone())?;
     match connect(open, &nic, &record, (network.as_ref(), &bridge), target).await {
         Ok(()) => Ok(Attachment { handle: handle::nic(&record.host_interface), host_name: record.host_interface }),
@@ -76,7 +76,8 @@ async fn refuse_taken_name(open: &Open, nic: &Nic, spec: &NicSpec) -> Result<(),
     Err(DriverError::new(Code::AlreadyExists, format!("there is an interface `{name}` already")))
 }
 
-fn record(spec: &NicSpec, nic: &Nic, bridge: &Found, fixed: Fixed) -> NicRecord {
+fn record(spec: &NicSpec, nic: &Nic, bridge: &Found, fixed: Fixed, target: &NicTarget) -> NicRecord {
+    let NicTarget::Namespace(namespace) = target;
     let network = match &nic.parent {
         Parent::Managed(name) => Some(name.clone()),
         Parent::Foreign(_) => None,
@@ -97,6 +98,7 @@ fn record(spec: &NicSpec, nic: &Nic, bridge: &Found, fixed: Fixed) -> NicRecord 
         routes: nic.routes.clone(),
         guarded: nic.filtered(),
         shaper: nic.egress.map(|_| format!("ifb{random:08x}")),
+        namespace: hull_sys::netlink::namespace_id(namespace.as_fd()).ok(), // only spares waiting when it is gone
     }
 }
 

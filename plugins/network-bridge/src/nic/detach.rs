@@ -39,6 +39,11 @@ pub(crate) async fn forget(open: &Open, record: &NicRecord, near: Near) -> Resul
 }
 
 async fn remove_near(open: &Open, record: &NicRecord, near: Near) -> Result<(), DriverError> {
+    // While the kernel takes a namespace down, any question about links waits for it (20 ms and more).
+    let gone = |id| matches!(hull_sys::netlink::has_namespace(id), Ok(false));
+    if near == Near::Leave && record.namespace.is_some_and(gone) {
+        return Ok(());
+    }
     let Some(link) = open.links.find(&record.host_interface).await? else { return Ok(()) };
     if link.alias != open.state.mark() && !link.alias.is_empty() {
         return Ok(()); // somebody else's by now
