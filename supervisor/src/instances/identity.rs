@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct ProcessIdentity {
     pub(crate) pid: i32,
     /// Clock ticks since boot; 0 if it had ended before it could be asked.
-    started: u64,
+    pub(super) started: u64,
     boot: String,
 }
 

@@ -47,6 +47,11 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
 }
 
 async fn exit_status(hull: &Hull, ended: &Running) -> Option<i32> {
+    // Its parent knows best: what the kernel tells of a reaped init is not what a reboot made of its status.
+    let identity = ended.row().process;
+    if let Ok(Some(status)) = hull.keeper.exit_status(identity.pid, identity.started).await {
+        return Some(status);
+    }
     let process = ended.process.try_clone().ok()?.into_owned();
     hull.keeper.wait(&process).await.ok().flatten()
 }
