@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn maps_lists_and_empties_as_lxc_prints_them() {
-        let value = json!({"config": {"limits.cpu": "2", "user.a": "x: y"}, "devices": {}, "profiles": ["default"], "n": -1,
+        let value = json!({"config": {"limits.cpu": "2", "user.a": "x: y"}, "devices": {}, "profiles": ["default"], "number": -1,
             "list": [{"a": 1, "b": {"c": "d"}}], "created_at": "0001-01-01T00:00:00Z", "none": null, "empty": ""});
         assert_eq!(
             to_yaml(&value).unwrap(),
@@ -198,7 +198,7 @@ config:
 devices: {}
 profiles:
 - default
-n: -1
+number: -1
 list:
 - a: 1
   b:

@@ -28,7 +28,7 @@ pub(crate) fn run(test: &Test) -> Result<()> {
     setup::run(&Setup { lxd: test.against == Some(Target::Lxd), ci: false })?;
     // Stories start the programs as users do: they have to be built, and nextest builds only what tests link.
     say("building");
-    succeed(&mut cargo(&["build"])?)?;
+    succeed(&mut cargo(&["build", "--workspace", "--bins"])?)?;
     say("testing");
     match test.against {
         None => {

@@ -26,8 +26,8 @@ pub(crate) fn routes() -> Router<Hull> {
             .route(&path("/{name}/exec"), post(execute))
             .route(&path("/{name}/console"), post(attach_console).get(console_log).delete(clear_console_log))
             .route(&path("/{name}/files"), get(read_file).post(write_file).delete(delete_file))
-            .route(&path("/{name}/snapshots"), get(no_snapshots))
-            .route(&path("/{name}/backups"), get(no_snapshots))
+            .route(&path("/{name}/snapshots"), get(no_snapshots).post(not_yet))
+            .route(&path("/{name}/backups"), get(no_snapshots).post(not_yet))
             .route(&path("/{name}/logs"), get(no_snapshots))
     })
 }
@@ -203,6 +203,10 @@ async fn write_file(
 
 async fn delete_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     files::delete(&hull, &settled(&hull, &scope, &name).await?, scope.value("path").unwrap_or_default()).await
+}
+
+async fn not_yet() -> Reply {
+    Err(ApiError::bad_request("Snapshots and backups of instances are not supported yet"))
 }
 
 /// Hull makes none yet, so there is none to list.
