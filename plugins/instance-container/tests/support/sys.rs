@@ -63,6 +63,7 @@ pub(crate) fn spawn(plan: Plan) -> io::Result<(Child, Option<OwnedFd>)> {
                     (&wait_mapped).read_exact(&mut [0])?;
                 }
             }
+            unshare(CloneFlags::CLONE_NEWNET)?; // the manifest's `network = "none"`: a namespace of the driver's own
             nix::unistd::setgroups(&[])?;
             nix::unistd::setresgid(0.into(), 0.into(), 0.into())?;
             nix::unistd::setresuid(0.into(), 0.into(), 0.into())?;
