@@ -9,9 +9,8 @@ use super::registry::{Busy, Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
 use super::{expand, power, settle, store, validate};
-use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::plans::{self, Plan};
+use crate::plans::Plan;
 use crate::state::{Entry as JournalEntry, StateError};
 use hull_plugin::{OperationId, ProcessFd};
 
@@ -32,6 +31,13 @@ pub(crate) struct Guards {
     hull: Hull,
     names: Vec<InstanceName>,
     held: Vec<Guard>,
+}
+
+impl Guards {
+    /// The plan cannot be taken up now: requests are told that the instance is busy instead of waiting for it.
+    pub(crate) fn let_go_on(&mut self) {
+        self.hull.instances.recovering(&std::mem::take(&mut self.names), false);
+    }
 }
 
 impl Drop for Guards {
@@ -89,13 +95,7 @@ impl About for Rename {
     }
 }
 
-/// Takes up one of this noun's plans; `false` if it is not one.
-pub(crate) async fn resume_plans(entry: &JournalEntry, hull: &Hull) -> Result<bool, ApiError> {
-    Ok(plans::resume::<Create>(entry, hull).await?
-        || plans::resume::<Start>(entry, hull).await?
-        || plans::resume::<Delete>(entry, hull).await?
-        || plans::resume::<Rename>(entry, hull).await?)
-}
+crate::plans::of_noun!(Create, Start, Delete, Rename);
 
 /// Finds every instance that was running: still there, it is watched again; ended meanwhile, it is settled now.
 ///

@@ -12,6 +12,7 @@ use super::expand;
 use super::model::Record;
 use super::{idmap, pet_name, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::{Handle, Spec};
 use crate::plans::{self, AfterCrash, Plan};
@@ -207,6 +208,10 @@ impl Plan for Create {
     const KIND: &'static str = "create-instance";
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.clone())]
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.cancelled()?;

@@ -10,6 +10,7 @@ use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
 use super::{cgroup, delete, expand, start, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::sys::process_ended;
 
@@ -70,6 +71,7 @@ pub(super) async fn release(
         }
     };
     let driver_then_nics = async {
+        let _inside = hull.gates.enter([Site::Networks]).await;
         let cleaned = match hull.plugins.instance(&record.driver) {
             Ok(driver) => driver.cleanup(operation, &record.name.id()).await.map_err(ApiError::from),
             Err(error) => Err(error.into()),
