@@ -127,11 +127,12 @@ fn points() -> Vec<String> {
 
 fn noun(entry: &Entry) -> Option<Noun> {
     let kinds = [
-        (images::PLAN_KINDS, Noun::Images),
-        (networks::PLAN_KINDS, Noun::Networks),
-        (storage::PLAN_KINDS, Noun::Storage),
+        (images::PLAN_KINDS, Some(Noun::Images)),
+        (networks::PLAN_KINDS, Some(Noun::Networks)),
+        (storage::PLAN_KINDS, Some(Noun::Storage)),
+        (instances::PLAN_KINDS, None), // their requests wait one by one
     ];
-    kinds.into_iter().find(|(kinds, _)| kinds.contains(&entry.kind.as_str())).map(|(_, noun)| noun)
+    kinds.into_iter().find(|(kinds, _)| kinds.contains(&entry.kind.as_str())).and_then(|(_, noun)| noun)
 }
 
 /// Returns those that cannot be taken up now. Whatever becomes of them, nobody waits any longer.

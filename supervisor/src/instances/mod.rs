@@ -38,7 +38,7 @@ mod state;
 mod store;
 pub(crate) mod validate;
 
-pub(crate) use adopt::{Guards, adopt_all, guard, plan_points, resume_plans, start_again};
+pub(crate) use adopt::{Guards, PLAN_KINDS, adopt_all, guard, plan_points, resume_plans, start_again};
 pub(crate) use api::routes;
 pub(crate) use collect::collect;
 pub(crate) use model::{Devices, Record};

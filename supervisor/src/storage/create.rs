@@ -130,7 +130,10 @@ fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError
         return Ok(());
     }
     let path = mount::source(hull, pool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path).and_then(|()| {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        std::fs::File::open(parent)?.sync_all() // the pool must not outlive a power failure without its directory
+    });
     made.map_err(|error| ApiError::internal(format!("cannot make the directory `{}`: {error}", path.display())))
 }
 
