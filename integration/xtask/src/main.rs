@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)] // its output is for the person who started it
 
 mod bench;
+mod crashes;
 mod demo;
 mod install;
 mod machine;
@@ -29,6 +30,7 @@ enum Task {
     Demo(demo::Demo),
     Test(test::Test),
     Bench(bench::Bench),
+    Crashes(crashes::Crashes),
     Style(style::Style),
     Install(install::Install),
 }
@@ -49,6 +51,7 @@ fn run() -> anyhow::Result<()> {
         Task::Demo(task) => demo::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
+        Task::Crashes(task) => crashes::run(&task),
         Task::Style(task) => style::run(&task),
         Task::Install(task) => install::run(&task),
     }
