@@ -258,7 +258,7 @@ impl Host {
             last = leaks::none_left(&before, &folder, &directory);
             last.is_ok().then_some(())
         });
-        gone.and(last).with_context(|| self.daemon.log())
+        gone.or(last).with_context(|| self.daemon.log())
     }
 
     /// Disk, kernel and API say the same.
@@ -284,7 +284,7 @@ impl Host {
             last = pids.map(leaks::no_stale_descriptors).collect();
             last.is_ok().then_some(())
         });
-        clean.and(last).with_context(|| self.daemon.log())
+        clean.or(last).with_context(|| self.daemon.log())
     }
 
     fn clean_up(&self) -> Result<()> {

@@ -52,7 +52,8 @@ pub(crate) fn no_stale_descriptors(pid: i32) -> Result<()> {
                 text.lines().any(|line| line.strip_prefix("Pid:").is_some_and(|value| value.trim() == "-1"))
             };
             let namespace = target.starts_with("net:[") || target.starts_with("mnt:[") || target.starts_with("pid:[");
-            (namespace || (target.contains("[pidfd]") && dead())).then(|| format!("{number} -> {target}"))
+            let process = target.contains("[pidfd]") && dead();
+            (namespace || process).then(|| format!("{number} -> {target}{}", if process { ", which has ended" } else { "" }))
         })
         .collect();
     if !stale.is_empty() {

@@ -87,7 +87,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
         }
         let name = format!("i{number}");
         let url = format!("/1.0/instances/{name}");
-        note(&|told| drop(told.open.insert(url.clone())));
+        note(&|told| _ = told.open.insert(url.clone()));
         host.rest.wait(
             &host
                 .rest
@@ -109,7 +109,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
             });
         }
         let volume = format!("/1.0/storage-pools/default/volumes/custom/v{number}");
-        note(&|told| drop(told.open.insert(volume.clone())));
+        note(&|told| _ = told.open.insert(volume.clone()));
         host.rest
             .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": format!("v{number}"), "config": {}}))?
             .metadata()?;

@@ -21,3 +21,4 @@ pub use source::{HandleSource, NoHandles};
 pub use upcalls::ProgressReport;
 
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};
+pub(crate) use sandbox::instance_range;
