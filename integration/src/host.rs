@@ -390,7 +390,9 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
+/// In its sandbox a plugin's program is `/plugin`: what it is says its first argument, as `storage-dir@default`.
 fn program_of(pid: i32) -> Option<String> {
-    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    Some(path.file_name()?.to_string_lossy().into_owned())
+    let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+    let first = arguments.split('\0').next()?;
+    first.rsplit('/').next()?.split('@').next().map(str::to_owned)
 }

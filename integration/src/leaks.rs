@@ -53,7 +53,8 @@ pub(crate) fn no_stale_descriptors(pid: i32) -> Result<()> {
             };
             let namespace = target.starts_with("net:[") || target.starts_with("mnt:[") || target.starts_with("pid:[");
             let process = target.contains("[pidfd]") && dead();
-            (namespace || process).then(|| format!("{number} -> {target}{}", if process { ", which has ended" } else { "" }))
+            (namespace || process)
+                .then(|| format!("{number} -> {target}{}", if process { ", which has ended" } else { "" }))
         })
         .collect();
     if !stale.is_empty() {
@@ -131,6 +132,10 @@ fn processes(text: &str, group: &str) -> Vec<String> {
     pids.filter_map(|pid| {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let arguments = read("cmdline");
+        let state = String::from_utf8_lossy(&read("stat")).rsplit(") ").next().map(|rest| rest.starts_with('Z'));
+        if state == Some(true) {
+            return None; // dead, and its new parent's to bury
+        }
         let names = |bytes: &[u8], what: &str| String::from_utf8_lossy(bytes).contains(what);
         let is_its =
             names(&arguments, text) || names(&read("environ"), text) || names(&read("cgroup"), &format!("/{group}/"));

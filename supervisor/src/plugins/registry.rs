@@ -119,6 +119,7 @@ impl Plugins {
             stop: CancellationToken::new(),
         };
         let environment = Arc::new(environment);
+        super::sandbox::forget_ended_processes(&environment.keeper).await;
         environment.services.adopt(&environment).await;
         Ok(Self(Arc::new(Inner {
             environment,

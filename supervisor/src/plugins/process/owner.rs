@@ -216,6 +216,7 @@ impl Owner {
                 account = format!("{account}; its last words: {}", lines.join(" | "));
             }
             self.account(account);
+            sandbox::forget_process(&self.spec).await;
         }
         Event::Exited
     }

@@ -128,7 +128,10 @@ mod tests {
             let (first, count) = instance_range(&file);
             assert_eq!((first, count), expected, "{text:?}");
             let has = instance_ids(FIRST, &file);
-            assert!(has.iter().any(|line| line.inside <= first && first + count <= line.inside + line.count), "{text:?}");
+            assert!(
+                has.iter().any(|line| line.inside <= first && first + count <= line.inside + line.count),
+                "{text:?}"
+            );
         }
         assert_eq!(instance_range(place.path()), (1_000_000, 1_000_000_000), "a directory in its place");
     }

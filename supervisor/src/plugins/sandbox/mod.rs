@@ -20,4 +20,6 @@ pub use stage::main as stage_main;
 
 pub(crate) use build::{gateway_plan, service_plan};
 pub(crate) use ids::instance_range;
-pub(crate) use spawn::{Child, Sockets, SpawnError, Target, spawn, spawn_plugin, user_namespace_key};
+pub(crate) use spawn::{
+    Child, Sockets, SpawnError, Target, forget_ended_processes, forget_process, spawn, spawn_plugin, user_namespace_key,
+};

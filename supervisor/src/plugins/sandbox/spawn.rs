@@ -87,7 +87,7 @@ pub(crate) enum Target {
 /// Starts a plugin's process; also returns the reading end of its output.
 pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = format!("process/{}", spec.name);
+    let key = process_key(spec);
     end_predecessor(&environment.keeper, &key).await;
     let plan = plugin_plan(spec)?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
@@ -107,6 +107,31 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
         environment.keeper.store(&namespace_key, made.as_fd()).await?;
     }
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
+}
+
+/// A process has ended: the keeper need not keep it any longer.
+pub(crate) async fn forget_process(spec: &Spec) {
+    if let Err(error) = spec.environment.keeper.discard(&process_key(spec)).await {
+        tracing::debug!(plugin = %spec.name, %error, "the keeper goes on keeping a process that has ended");
+    }
+}
+
+/// Those of an earlier supervisor that followed it. Called before any plugin is started; one that lives on is ended when its
+/// successor is started.
+pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
+    for key in keeper.list(PROCESS).await.unwrap_or_default() {
+        if let Ok(Some(old)) = keeper.fetch(&key).await
+            && process::signal(&old, None).is_err()
+        {
+            let _ = keeper.discard(&key).await; // kept, it costs a descriptor
+        }
+    }
+}
+
+const PROCESS: &str = "process/";
+
+fn process_key(spec: &Spec) -> String {
+    format!("{PROCESS}{}", spec.name)
 }
 
 /// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.
