@@ -307,6 +307,10 @@ impl Host {
         }
         let pools = self.rest.get("/1.0/storage-pools")?.metadata()?;
         for url in pools.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let volumes = self.rest.get(&format!("{url}/volumes/custom"))?.metadata()?;
+            for volume in volumes.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                self.rest.delete(volume)?.metadata()?;
+            }
             self.rest.delete(url)?.metadata()?;
         }
         Ok(())

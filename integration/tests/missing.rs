@@ -108,6 +108,7 @@ fn programs_of_its_own() -> Result<tempfile::TempDir> {
     };
     let place = tempfile::Builder::new().prefix("programs-").tempdir_in(&built)?;
     fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    fs::create_dir(place.path().join("away"))?;
     let names = [
         "hulld",
         "hull",

@@ -128,6 +128,7 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
     for url in &told.deleted {
         anyhow::ensure!(host.rest.get(url)?.status == 404, "{url} was deleted and is there again");
     }
+    host.assert_whole()?; // what was cut is taken up
     let instances = host.rest.get("/1.0/instances")?.metadata()?;
     let names = instances.as_array().into_iter().flatten().filter_map(|url| url.as_str()?.rsplit('/').next());
     let mut started = 0;
@@ -140,8 +141,8 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
             started += 1;
         }
     }
-    host.assert_whole()?;
-    host.stopped("after").map(drop)
+    host.stopped("after")?.delete()?;
+    host.assert_whole()
 }
 
 /// The sizes of all files of a fresh instance: none is empty that should not be.

@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     record: RwLock<Arc<Record>>,
     live: watch::Sender<Live>,
     busy: Mutex<Option<&'static str>>,
+    /// Why it stays busy with the recovery from a failed plan.
+    blocked: Mutex<Option<String>>,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
     /// It is stopped because the host shuts down, and is to run again with it.
@@ -115,6 +117,7 @@ impl Entry {
             record: RwLock::new(Arc::new(record)),
             live: watch::Sender::new(Live::Stopped),
             busy: Mutex::new(None),
+            blocked: Mutex::new(None),
             applied: Mutex::new(None),
             stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
@@ -146,6 +149,10 @@ impl Entry {
         *locked(&self.applied) = applied;
     }
 
+    pub(super) fn set_blocked(&self, why: Option<String>) {
+        *locked(&self.blocked) = why;
+    }
+
     pub(super) fn watch_live(&self) -> watch::Receiver<Live> {
         self.live.subscribe()
     }
@@ -159,7 +166,9 @@ impl Entry {
     pub(super) fn claim(self: &Arc<Self>, verb: &'static str) -> Result<Busy, ApiError> {
         let mut busy = locked(&self.busy);
         if let Some(other) = *busy {
-            return Err(ApiError::bad_request(format!("Instance is busy running a \"{other}\" operation")));
+            let blocked = locked(&self.blocked).clone();
+            let why = blocked.map(|why| format!(", which is tried again and again: {why}")).unwrap_or_default();
+            return Err(ApiError::bad_request(format!("Instance is busy running a \"{other}\" operation{why}")));
         }
         *busy = Some(verb);
         Ok(Busy(self.clone()))
