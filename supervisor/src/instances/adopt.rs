@@ -91,7 +91,9 @@ impl Guard {
     fn on(hull: &Hull, name: &InstanceName) -> Option<Self> {
         match hull.instances.get(name) {
             Ok(entry) => entry.claim(RECOVERY).ok().map(|busy| Self::Instance { name: name.clone(), _busy: busy }),
-            Err(_) => hull.instances.reserve(name).ok().map(|reserved| Self::Name { name: name.clone(), _reserved: reserved }),
+            Err(_) => {
+                hull.instances.reserve(name).ok().map(|reserved| Self::Name { name: name.clone(), _reserved: reserved })
+            }
         }
     }
 
