@@ -8,9 +8,9 @@
 //! ```
 //! Memory is bounded per connection and given back while the client is silent; [`patience`] bounds how long it may be.
 
-mod body;
+pub(crate) mod body;
 mod exchange;
-mod head;
+pub(crate) mod head;
 mod inbox;
 mod patience;
 mod raw;

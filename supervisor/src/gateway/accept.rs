@@ -143,7 +143,7 @@ mod tests {
         assert!(connections.opened(user(1000)).is_some() && connections.opened(user(1000)).is_none());
 
         for uid in 1002..1010 {
-            (0..MOST_OF_ONE).for_each(|_| drop(connections.opened(user(uid))));
+            assert!((0..MOST_OF_ONE).filter_map(|_| connections.opened(user(uid))).count() > 0 || uid > 1004);
         }
         assert!(connections.opened(user(2000)).is_none(), "all users together have a bound");
         assert_eq!((0..2 * MOST_OF_ROOT).filter_map(|_| connections.opened(user(0))).count(), MOST_OF_ROOT);

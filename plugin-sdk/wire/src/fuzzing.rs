@@ -1,0 +1,55 @@
+//! A frame as the receiving end takes it, without a socket: for the fuzz targets.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::fd::collecting;
+use crate::frame::{Call, Reply, encode};
+use crate::transport::decode;
+
+/// A frame's bytes and descriptors.
+pub type Packet = (Vec<u8>, Vec<OwnedFd>);
+
+/// Takes a frame as a server does, and writes what was understood down again.
+///
+/// # Errors
+/// It is refused.
+pub fn call<T: Serialize + DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<Packet> {
+    let call: Call<T> = decode(bytes, descriptors)?;
+    let (again, descriptors) = collecting(|| encode(&call));
+    drop(call.into_tarpc());
+    Ok((again?, descriptors))
+}
+
+/// Takes a frame as a client does; see [`call`].
+///
+/// # Errors
+/// It is refused.
+pub fn reply<T: Serialize + DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<Packet> {
+    let reply: Reply<T> = decode(bytes, descriptors)?;
+    let (again, descriptors) = collecting(|| encode(&reply));
+    drop(reply.into_tarpc());
+    Ok((again?, descriptors))
+}
+
+/// The frame of a request: a beginning for the fuzzer.
+///
+/// # Errors
+/// It does not fit.
+pub fn request<T: Serialize>(body: T) -> io::Result<Packet> {
+    let call = Call::Request { id: 1, deadline_micros: 30_000_000, request: crate::RequestId(7), body };
+    let (bytes, descriptors) = collecting(|| encode(&call));
+    Ok((bytes?, descriptors))
+}
+
+/// The frame of an answer.
+///
+/// # Errors
+/// It does not fit.
+pub fn answer<T: Serialize>(body: T) -> io::Result<Packet> {
+    let (bytes, descriptors) = collecting(|| encode(&Reply::Answer { id: 1, body }));
+    Ok((bytes?, descriptors))
+}
