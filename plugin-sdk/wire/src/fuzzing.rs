@@ -34,22 +34,3 @@ pub fn reply<T: Serialize + DeserializeOwned>(bytes: &[u8], descriptors: Vec<Own
     drop(reply.into_tarpc());
     Ok((again?, descriptors))
 }
-
-/// The frame of a request: a beginning for the fuzzer.
-///
-/// # Errors
-/// It does not fit.
-pub fn request<T: Serialize>(body: T) -> io::Result<Packet> {
-    let call = Call::Request { id: 1, deadline_micros: 30_000_000, request: crate::RequestId(7), body };
-    let (bytes, descriptors) = collecting(|| encode(&call));
-    Ok((bytes?, descriptors))
-}
-
-/// The frame of an answer.
-///
-/// # Errors
-/// It does not fit.
-pub fn answer<T: Serialize>(body: T) -> io::Result<Packet> {
-    let (bytes, descriptors) = collecting(|| encode(&Reply::Answer { id: 1, body }));
-    Ok((bytes?, descriptors))
-}
