@@ -14,6 +14,8 @@ pub mod cgroups;
 pub mod daemon;
 mod events;
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod handles;
 mod hull;

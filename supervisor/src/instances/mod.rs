@@ -23,6 +23,7 @@ mod exec;
 mod exec_control;
 mod expand;
 mod files;
+pub(crate) mod fuzzing;
 mod identity;
 mod idmap;
 mod limits;

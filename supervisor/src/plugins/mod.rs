@@ -20,4 +20,5 @@ pub use sandbox::stage_main as sandbox_stage;
 pub use source::{HandleSource, NoHandles};
 pub use upcalls::ProgressReport;
 
+pub(crate) use discover::parse as manifest;
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};
