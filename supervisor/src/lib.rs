@@ -16,6 +16,7 @@ mod events;
 mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gates;
 mod gateway;
 mod handles;
 mod hull;
@@ -29,6 +30,7 @@ mod plans;
 pub mod plugins;
 mod profiles;
 mod projects;
+mod recovery;
 mod server;
 mod state;
 mod storage;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)] // its output is for the person who started it
 
 mod bench;
+mod crashes;
 mod demo;
 mod fuzz;
 mod install;
@@ -31,6 +32,7 @@ enum Task {
     Fuzz(fuzz::Fuzz),
     Test(test::Test),
     Bench(bench::Bench),
+    Crashes(crashes::Crashes),
     Style(style::Style),
     Install(install::Install),
 }
@@ -52,6 +54,7 @@ fn run() -> anyhow::Result<()> {
         Task::Fuzz(task) => fuzz::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
+        Task::Crashes(task) => crashes::run(&task),
         Task::Style(task) => style::run(&task),
         Task::Install(task) => install::run(&task),
     }

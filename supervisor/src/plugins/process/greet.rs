@@ -102,9 +102,7 @@ pub(super) async fn recover(spec: Arc<Spec>, lifecycle: LifecycleClient) -> Resu
         }
         outcomes.extend(batch.into_iter().map(|handle| handle.object).zip(recovered));
     }
-    if !outcomes.is_empty() {
-        source.recovered(&spec.name.plugin, spec.name.pool.as_ref(), outcomes);
-    }
+    source.recovered(&spec.name.plugin, spec.name.pool.as_ref(), outcomes);
     Ok(())
 }
 
