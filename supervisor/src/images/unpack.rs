@@ -28,7 +28,8 @@ impl Images {
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
         }
-        let _flight = self.flights.board(format!("image/{fingerprint}")).await;
+        // One flight a pool: a slow one keeps nobody from unpacking the image elsewhere.
+        let _flight = self.flights.board(unpacking(fingerprint, pool)).await;
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
         }
@@ -44,6 +45,11 @@ impl Images {
         plans::execute(plan, hull, &OperationId::random()).await?;
         Ok(volume)
     }
+}
+
+/// What is boarded to make, or remove, the image's volume in a pool.
+pub(super) fn unpacking(fingerprint: &Fingerprint, pool: &PoolName) -> String {
+    format!("unpack/{pool}/{fingerprint}")
 }
 
 /// See the module.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::busy::Busy;
 use super::create::Create;
 use super::delete::Delete;
 use super::model::InstanceName;
-use super::registry::{Busy, Entry, Live, Reservation, Running, RunningRow};
+use super::registry::{Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
 use super::{expand, power, settle, store, validate};

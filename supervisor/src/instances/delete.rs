@@ -13,7 +13,7 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
-/// The caller holds the instance's [`super::registry::Busy`], or is what follows its end.
+/// The caller holds the instance's [`super::busy::Busy`], or is what follows its end.
 pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     check(entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await

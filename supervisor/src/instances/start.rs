@@ -26,7 +26,7 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
-/// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
+/// Starts a stopped instance; the caller holds its [`super::busy::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("The instance is already running"));

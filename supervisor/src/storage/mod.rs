@@ -10,6 +10,7 @@ mod change;
 mod create;
 mod custom;
 mod delete;
+mod load;
 mod model;
 mod mount;
 mod registry;

@@ -11,6 +11,7 @@ pub(crate) fn description() -> Description {
             .into(),
         config: keys(),
         item_config: Vec::new(),
+        ..Description::default()
     }
 }
 
