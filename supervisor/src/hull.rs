@@ -20,6 +20,7 @@ use crate::profiles::Profiles;
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// The supervisor, shared by everything that runs in it.
 #[derive(Clone)]
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) networks: Networks,
     pub(crate) images: Images,
     pub(crate) instances: Instances,
+    pub(crate) warnings: Warnings,
 }
 
 impl Hull {

@@ -14,6 +14,7 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::{self, Plan};
 use crate::state::{Entry as JournalEntry, StateError};
+use crate::warnings::Kind;
 use hull_plugin::{OperationId, ProcessFd};
 
 /// Keeps everybody else from what a cut plan is about, until it is taken up.
@@ -162,7 +163,9 @@ pub(crate) async fn start_again(hull: &Hull, mut instances: Vec<Arc<Entry>>) {
     for entry in instances {
         hull.instances.recovered(entry.record().name.as_str()).await;
         if let Err(error) = power::start_quietly(hull, &entry).await {
-            tracing::warn!(instance = %entry.record().name, %error, "cannot start the instance after the host's restart");
+            let name = &entry.record().name;
+            tracing::warn!(instance = %name, %error, "cannot start the instance after the host's restart");
+            hull.warnings.raise(Kind::AutostartFailed, &name.url(), error.message);
         }
         let (config, _) = expand::expand(hull, &entry.record());
         let delay = config.get("boot.autostart.delay").and_then(|text| text.parse().ok()).unwrap_or(0);

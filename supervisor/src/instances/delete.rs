@@ -66,6 +66,7 @@ impl Plan for Delete {
             hull.storage.volume_removed(pool, &self.record.name.volume());
         }
         hull.instances.remove(&self.record.name);
+        hull.warnings.forget(&self.record.name.url());
         hull.events.lifecycle("instance-deleted", &self.record.name.url());
     }
 }

@@ -25,6 +25,7 @@ use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::warnings::Kind;
 
 /// Starts a stopped instance; the caller holds its [`super::busy::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
@@ -182,6 +183,7 @@ impl Plan for Start {
         let running = Running::new(started.pid, started.process, row);
         entry.set_live(Live::Running(running.clone()));
         settle::watch(hull, &entry, running);
+        hull.warnings.resolve(Kind::AutostartFailed, &url);
         hull.events.lifecycle("instance-started", &url);
     }
 }

@@ -7,6 +7,7 @@ use super::model::{Network, Status};
 use super::store;
 use crate::api::ApiError;
 use crate::hull::Hull;
+use crate::warnings::Kind;
 
 /// Brings every network up, side by side. Nobody waits for it: each says for itself how it is.
 pub(crate) async fn ensure_all(hull: Hull) {
@@ -28,6 +29,7 @@ async fn bring_up(hull: &Hull, network: &Network) {
         }
         Err(error) => {
             tracing::warn!(network = %network.name, %error, "the network is not available");
+            hull.warnings.raise(Kind::NetworkUnavailable, &network.url(), error.message.clone());
             hull.networks.set_status(&network.name, Status::Unavailable { why: error.message });
         }
     }
@@ -45,6 +47,7 @@ pub(super) async fn save(hull: &Hull, network: Network) -> Result<(), ApiError> 
         let row = network.clone();
         hull.database.write(move |tx| store::put(tx, &row)).await?;
     }
+    hull.warnings.resolve(Kind::NetworkUnavailable, &network.url());
     hull.networks.publish(network, Status::Created);
     Ok(())
 }

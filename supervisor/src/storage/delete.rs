@@ -58,6 +58,7 @@ impl Plan for DeletePool {
 
     fn published(self, hull: &Hull) {
         hull.storage.withdraw(&self.pool.name);
+        hull.warnings.forget(&self.pool.url());
         hull.events.lifecycle("storage-pool-deleted", &self.pool.url());
     }
 }
