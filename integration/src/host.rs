@@ -178,6 +178,11 @@ impl Host {
         self.daemon.spawn()
     }
 
+    /// Where this build's programs are.
+    pub fn programs() -> Result<PathBuf> {
+        programs()
+    }
+
     pub fn log(&self) -> String {
         self.daemon.log()
     }

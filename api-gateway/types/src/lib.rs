@@ -5,6 +5,7 @@
 //! These are plain data: what is allowed is decided where it is used.
 
 mod certificate;
+mod doctor;
 mod event;
 mod exec;
 mod image;
@@ -25,6 +26,7 @@ mod tolerant;
 mod warning;
 
 pub use certificate::{Certificate, CertificatePut, CertificatesPost};
+pub use doctor::{Doctor, DoctorCheck, DoctorEnd, DoctorPlugin};
 pub use event::{Event, EventLifecycle, EventLifecycleRequestor, EventLogging};
 pub use exec::{InstanceConsoleControl, InstanceConsolePost, InstanceExecControl, InstanceExecPost};
 pub use image::{

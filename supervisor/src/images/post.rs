@@ -59,8 +59,9 @@ fn from_document(hull: Hull, post: ImagesPost) -> Reply {
         _ => return Err(ApiError::bad_request("Invalid images JSON")),
     }
     let work_hull = hull.clone();
-    hull.operations
-        .start(downloading().cancellable(), move |operation| async move { fetch(&work_hull, post, source, &operation).await })
+    hull.operations.start(downloading().cancellable(), move |operation| async move {
+        fetch(&work_hull, post, source, &operation).await
+    })
 }
 
 async fn fetch(hull: &Hull, post: ImagesPost, source: ImagesPostSource, operation: &Handle) -> Result<(), ApiError> {

@@ -43,3 +43,4 @@ pub(crate) use api::routes;
 pub(crate) use model::{Devices, Record};
 pub(crate) use power::stop_all;
 pub(crate) use registry::{Entry, Instances};
+pub(crate) use state::state as state_of;

@@ -184,9 +184,7 @@ async fn stop_together(hull: &Hull, stopping: Vec<Arc<Entry>>) {
             }
             None => false,
         };
-        if !clean
-            && let Err(error) = kill(hull, &entry, &operation).await
-        {
+        if !clean && let Err(error) = kill(hull, &entry, &operation).await {
             tracing::error!(instance = %entry.record().name, %error, "cannot stop the instance");
         }
     });

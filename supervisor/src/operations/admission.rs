@@ -54,6 +54,10 @@ impl Admission {
         Ok(Admitted { admission: self.clone(), of: load.map(|load| load.of.clone()) })
     }
 
+    pub(super) fn admitted(&self) -> usize {
+        self.lock().all
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -261,6 +261,11 @@ impl Registry {
         Some(Handle { operation, events: self.events.clone() })
     }
 
+    /// How many have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.admission.admitted()
+    }
+
     /// Every operation, rendered, by status.
     pub(super) fn list(&self) -> Vec<hull_api::Operation> {
         locked(&self.all).values().map(|operation| rendered(operation)).collect()

@@ -20,7 +20,7 @@ pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 pub use registry::{PluginState, PluginSummary, Plugins, PluginsError, Settings};
 pub use sandbox::stage_main as sandbox_stage;
 pub use source::{HandleSource, NoHandles, Notice};
-pub use survey::{Observed, Room};
+pub use survey::{Examined, Observed, Room};
 pub use upcalls::ProgressReport;
 
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};

@@ -6,14 +6,20 @@ use hull_plugin::{ConfigMap, PoolName, Recovered, StoredHandle};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// It is not started again by itself for a while.
-    OutOfService { why: String },
+    OutOfService {
+        why: String,
+    },
     /// It was out of service, and a call has worked.
     Works,
     /// It ended too often lately.
-    KeepsEnding { how: String },
+    KeepsEnding {
+        how: String,
+    },
     /// It has lived for a minute.
     Well,
-    PoolClosed { why: String },
+    PoolClosed {
+        why: String,
+    },
     PoolOpened,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hull_api::PluginStatistics;
@@ -11,6 +12,9 @@ use hull_plugin::{Code, Description, Manifest, PluginKind, PoolName};
 use super::process::{Bounds, Process, Status};
 use super::registry::{PluginState, Plugins, plugin_name, state_of};
 use super::statistics::{MethodFigures, code_word, proportional_memory};
+
+/// The sign of life expected of a process that is asked how it is.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// How much work a process takes: calls that run, and calls that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,16 @@ pub struct Observed {
     pub ends: Vec<(DateTime<Utc>, String)>,
     /// The last lines it wrote; empty when it does not run.
     pub last_lines: Vec<String>,
+}
+
+/// One process that was asked how it is.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    pub observed: Observed,
+    /// Why it is not well; `None` also for one that does not run.
+    pub complaint: Option<String>,
+    /// Where in the kernel a process that is not well is, the innermost call first.
+    pub kernel_stack: Vec<String>,
 }
 
 /// The calls of one method, for metrics.
@@ -64,6 +78,20 @@ impl Plugins {
         self.processes().iter().map(|process| observed(process)).collect()
     }
 
+    /// The same, and those that run are asked how they are: all at the same time, within a second.
+    pub async fn examined(&self) -> Vec<Examined> {
+        let examine = self.processes().into_iter().map(|process| async move {
+            let observed = observed(&process);
+            let Status::Ready(session) = process.status() else {
+                return Examined { observed, complaint: None, kernel_stack: Vec::new() };
+            };
+            let complaint = session.health(SIGN_OF_LIFE).await.err().map(|error| error.to_string());
+            let kernel_stack = if complaint.is_some() { kernel_stack(session.pid) } else { Vec::new() };
+            Examined { observed, complaint, kernel_stack }
+        });
+        futures::future::join_all(examine).await
+    }
+
     /// The manifests and programs of all installed plugins, by name.
     pub fn manifests(&self) -> Vec<(Manifest, PathBuf)> {
         self.list().into_iter().map(|summary| (summary.manifest, summary.executable)).collect()
@@ -90,8 +118,10 @@ impl Plugins {
     /// How much one process of a driver takes at a time; asks nobody, so that a driver that hangs delays nobody here.
     pub fn room(&self, kind: PluginKind, driver: &str, pool: Option<&PoolName>) -> Room {
         let plugin = plugin_name(kind, driver);
-        let process =
-            self.processes().into_iter().find(|one| one.spec.name.plugin == plugin && one.spec.name.pool.as_ref() == pool);
+        let process = self
+            .processes()
+            .into_iter()
+            .find(|one| one.spec.name.plugin == plugin && one.spec.name.pool.as_ref() == pool);
         let running = process.and_then(|process| match process.status() {
             Status::Ready(session) => Some(session.description.clone()),
             _ => None,
@@ -100,6 +130,12 @@ impl Plugins {
         let Bounds { concurrency, queue } = Bounds::from(&*description);
         Room { running: concurrency, waiting: queue }
     }
+}
+
+/// The kernel shows no stack of a process that runs in user space.
+fn kernel_stack(pid: i32) -> Vec<String> {
+    let stack = std::fs::read_to_string(format!("/proc/{pid}/stack")).unwrap_or_default();
+    stack.lines().filter_map(|line| line.split("] ").nth(1)).map(str::to_owned).collect()
 }
 
 fn observed(process: &Process) -> Observed {

@@ -13,7 +13,9 @@ pub(crate) fn of_plugin(warnings: &Warnings, plugin: &str, pool: Option<&PoolNam
     let pool = pool.map(|pool| format!("/1.0/storage-pools/{pool}"));
     match notice {
         Notice::OutOfService { why } => {
-            let what = format!("It ended too often: {why}; `hull doctor` says more, `hull plugin restart {plugin}` tries anew");
+            let what = format!(
+                "It ended too often: {why}; `hull doctor` says more, `hull plugin restart {plugin}` tries anew"
+            );
             warnings.raise(Kind::PluginOutOfService, &process, what);
         }
         Notice::Works => warnings.resolve(Kind::PluginOutOfService, &process),

@@ -67,9 +67,8 @@ impl Warnings {
     /// It works again. Does nothing if there is no such warning.
     pub(crate) fn resolve(&self, kind: Kind, entity: &str) {
         let mut all = self.lock();
-        let open = |one: &&mut Warning| {
-            one.kind == kind.words() && one.entity == entity && one.status != Status::Resolved
-        };
+        let open =
+            |one: &&mut Warning| one.kind == kind.words() && one.entity == entity && one.status != Status::Resolved;
         let Some(warning) = all.values_mut().find(open) else { return };
         warning.status = Status::Resolved;
         warning.last_seen = Utc::now();

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::owner::{self, Command};
 use super::queue::Queue;
 use super::session::Session;
-use crate::plugins::{Environment, Notice};
 use crate::plugins::statistics::Statistics;
+use crate::plugins::{Environment, Notice};
 
 /// How long a call waits for a plugin that is starting, restarting or taking its objects over.
 const START_PATIENCE: Duration = Duration::from_secs(20);

@@ -154,6 +154,9 @@ impl Owner {
                 None
             }
             Err(error) => {
+                if let sandbox::SpawnError::Pool { .. } = &error {
+                    self.spec.notice(Notice::PoolClosed { why: error.to_string() });
+                }
                 self.account(format!("cannot be started: {}", crate::plugins::chain(&error)));
                 Some(Event::Exited)
             }
