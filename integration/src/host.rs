@@ -242,6 +242,11 @@ impl Host {
         seen
     }
 
+    /// Where this build's programs are.
+    pub fn programs() -> Result<PathBuf> {
+        programs()
+    }
+
     pub fn log(&self) -> String {
         self.daemon.log()
     }

@@ -42,11 +42,13 @@ pub use lifecycle::{
 pub use logging::init as init_logging;
 pub use manifest::{Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User};
 pub use schema::{ConfigKey, ConfigMap, ValueKind};
-pub use serve::{DRIVER_FD, HOST_FD, LIFECYCLE_FD, serve_image, serve_instance, serve_network, serve_storage};
 #[doc(hidden)] // the messages themselves; the other contracts' are in their modules
 pub use host::{HostRequest, HostResponse};
 #[doc(hidden)]
 pub use lifecycle::{LifecycleRequest, LifecycleResponse};
+pub use serve::{
+    DRIVER_FD, HOST_FD, LIFECYCLE_FD, caller_left, serve_image, serve_instance, serve_network, serve_storage,
+};
 pub use tarpc;
 pub use tarpc::context::Context;
 

@@ -31,6 +31,7 @@ use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
@@ -119,6 +120,8 @@ async fn assemble(
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
     let path = directory.join("database/hull.db");
+    let events = Bus::new();
+    let warned = events.clone();
     let (database, nouns) = {
         let directory = directory.to_owned();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
@@ -130,6 +133,7 @@ async fn assemble(
                 Networks::load(&database)?,
                 Images::load(&directory, &database)?,
                 Instances::load(&database)?,
+                Warnings::load(&database, warned)?,
             );
             Ok((database, nouns))
         })
@@ -144,8 +148,7 @@ async fn assemble(
         handles: Arc::new(handles.clone()),
     };
     let plugins = Plugins::start(settings).await?;
-    let events = Bus::new();
-    let (server, profiles, storage, networks, images, instances) = nouns;
+    let (server, profiles, storage, networks, images, instances, warnings) = nouns;
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
@@ -164,6 +167,7 @@ async fn assemble(
         networks,
         images,
         instances,
+        warnings,
     });
     handles.set(hull.clone());
     Ok(hull)

@@ -12,6 +12,7 @@ mod api;
 mod certificates;
 pub mod cgroups;
 pub mod daemon;
+mod doctor;
 mod events;
 mod filter;
 #[doc(hidden)]
@@ -24,6 +25,7 @@ mod images;
 mod instances;
 pub mod keeper;
 pub mod logging;
+mod metrics;
 mod networks;
 mod operations;
 mod plans;

@@ -133,6 +133,7 @@ impl Driver for DirDriver {
             capabilities: Vec::new(),
             config: vec![ConfigKey { live: false, ..ConfigKey::new("source", ValueKind::Path, "", source) }],
             item_config: vec![ConfigKey::new("size", ValueKind::Size, "", size)],
+            ..Description::default()
         }
     }
 

@@ -16,6 +16,7 @@ use super::handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 use super::process::{Installed, Process, ProcessName, Spec, Status};
 use super::services::Services;
 use super::source::HandleSource;
+use super::statistics::Statistics;
 use super::upcalls::ProgressReport;
 use crate::cgroups::Cgroups;
 use crate::keeper::KeeperClient;
@@ -272,6 +273,16 @@ impl Plugins {
         Ok(())
     }
 
+    /// Every process there is now.
+    pub(super) fn processes(&self) -> Vec<Arc<Process>> {
+        self.0.processes.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What a driver has said of itself, if it was asked before.
+    pub(super) fn known(&self, plugin: &str) -> Option<Arc<Description>> {
+        self.0.descriptions.lock().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
+    }
+
     /// Every progress report of every plugin, from now on.
     pub fn progress(&self) -> broadcast::Receiver<ProgressReport> {
         self.0.environment.progress.subscribe()
@@ -327,14 +338,15 @@ impl Plugins {
             return Ok(process.clone());
         }
         let environment = self.0.environment.clone();
-        let spec = Spec { name: name.clone(), installed, pool_source: source, environment };
+        let statistics = Statistics::default();
+        let spec = Spec { name: name.clone(), installed, pool_source: source, environment, statistics };
         let process = Process::new(spec);
         processes.insert(name, process.clone());
         Ok(process)
     }
 }
 
-fn state_of(status: &Status) -> PluginState {
+pub(super) fn state_of(status: &Status) -> PluginState {
     match status {
         Status::Stopped => PluginState::Stopped,
         Status::Starting => PluginState::Starting,

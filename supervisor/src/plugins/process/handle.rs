@@ -9,8 +9,10 @@ use hull_plugin::{Code, Description, DriverError, Manifest, PoolName};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::owner::{self, Command};
+use super::queue::Queue;
 use super::session::Session;
-use crate::plugins::Environment;
+use crate::plugins::statistics::Statistics;
+use crate::plugins::{Environment, Notice};
 
 /// How long a call waits for a plugin that is starting, restarting or taking its objects over.
 const START_PATIENCE: Duration = Duration::from_secs(20);
@@ -46,6 +48,14 @@ pub(crate) struct Spec {
     /// The pool's directory, for storage drivers.
     pub(crate) pool_source: Option<PathBuf>,
     pub(crate) environment: Arc<Environment>,
+    pub(crate) statistics: Statistics,
+}
+
+impl Spec {
+    /// Tells the rest of hulld what the administrator should know.
+    pub(super) fn notice(&self, notice: Notice) {
+        self.environment.handles.noticed(&self.name.plugin, self.name.pool.as_ref(), notice);
+    }
 }
 
 /// Where a process stands.
@@ -61,6 +71,7 @@ pub(crate) enum Status {
 /// A plugin process, whether it runs now or not.
 pub(crate) struct Process {
     pub(crate) spec: Arc<Spec>,
+    pub(crate) queue: Queue,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Status>,
     /// What the last process that ended left as its account.
@@ -77,7 +88,7 @@ impl Process {
         let tracker = &spec.environment.tasks;
         let stop = spec.environment.stop.clone();
         tracker.spawn(owner::run(owner::Owner::new(spec.clone(), status_sender, end_sender), receiver, stop));
-        Arc::new(Self { spec, commands, status, last_end })
+        Arc::new(Self { spec, queue: Queue::default(), commands, status, last_end })
     }
 
     pub(crate) fn plugin(&self) -> &str {
