@@ -162,6 +162,7 @@ async fn assemble(
         instances,
     });
     handles.set(hull.clone());
+    hull.tasks.spawn(plugins::announce_failures(hull.plugins.clone(), hull.events.clone()));
     Ok(hull)
 }
 

@@ -11,6 +11,7 @@ mod image;
 mod instance;
 mod network;
 mod operation;
+mod plugin;
 mod profile;
 mod project;
 mod response;
@@ -39,6 +40,7 @@ pub use network::{
     NetworkStateBridge, NetworkStateCounters, NetworkStateOvn, NetworkStateVlan, NetworksPost,
 };
 pub use operation::Operation;
+pub use plugin::{Plugin, PluginContract, PluginProcess, PluginRestartPost, PluginUpgradePost};
 pub use profile::{Profile, ProfilePost, ProfilePut, ProfilesPost};
 pub use project::{Project, ProjectPost, ProjectPut, ProjectsPost};
 pub use response::{Response, ResponseType};

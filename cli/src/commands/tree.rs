@@ -3,7 +3,7 @@
 use super::verbs::verbs;
 use super::{
     admin, alias, completion, config, console, copy, create, delete, exec, file, image, info, list, monitor, network,
-    operation, power, profile, project, query, remote, rename, restore, snapshot, storage, version, warning,
+    operation, plugin, power, profile, project, query, remote, rename, restore, snapshot, storage, version, warning,
 };
 use crate::context::Context;
 use anyhow::Result;
@@ -47,6 +47,9 @@ verbs! {
         #[command(subcommand)]
         Operation(operation::Operation),
         Pause(power::Pause),
+        /// Plugins: the processes that do the daemon's work
+        #[command(subcommand)]
+        Plugin(plugin::Plugin),
         /// Profiles: settings and devices that instances share
         #[command(subcommand)]
         Profile(profile::Profile),

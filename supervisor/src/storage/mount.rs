@@ -64,7 +64,7 @@ pub(super) async fn renew(hull: &Hull, pool: &Pool) -> Result<(), ApiError> {
 pub(super) async fn restart(hull: &Hull, pool: &Pool) -> Result<(), ApiError> {
     let process = hull.storage.handle(hull, pool).await?.process;
     let old = process.ready().await.ok();
-    process.restart().await;
+    process.reset().await;
     if let Some(old) = old {
         let ended = tokio::time::timeout(FAREWELL, old.gone.cancelled()).await;
         ended.map_err(|_| ApiError::internal(format!("the process of storage pool \"{}\" does not end", pool.name)))?;

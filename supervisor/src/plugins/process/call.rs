@@ -60,8 +60,12 @@ impl Process {
         F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
+            // A process that has just been replaced takes no more calls: its successor does.
+            let Some(_counted) = session.calls.enter() else { continue };
+            attempts += 1;
             match self.attempt(&session, method, &attempt).await {
                 Ok(answer) => return answer,
                 Err(Miss::Final(error)) => return Err(error),
