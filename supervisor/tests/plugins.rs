@@ -47,7 +47,7 @@ async fn a_plugin_that_dies_of_every_call_is_given_up_with_its_signal_in_the_err
     let begin = Instant::now();
     assert!(order(&pool, "pid").await.is_err());
     assert!(begin.elapsed() < Duration::from_millis(100));
-    host.plugins.restart("storage-probe").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::Gently).await.unwrap();
     assert_eq!(order(&pool, "pid").await, Ok(1));
     host.close().await;
 }

@@ -2,6 +2,7 @@
 
 use hull_plugin::{DriverError, VolumeName};
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::failure::refused;
 use crate::pool::{Pool, open_directory};
@@ -9,6 +10,9 @@ use crate::pool::{Pool, open_directory};
 /// Whether there was something to delete.
 pub(crate) fn delete(pool: &Pool, volume: &VolumeName) -> Result<bool, DriverError> {
     let (kind, name) = volume.parts();
+    // A process that this one replaced may still copy from it.
+    let found = pool.find(volume)?.map(|directory| Flock::lock(directory, FlockArg::LockExclusive));
+    let _unused = found.transpose().map_err(|(_, error)| refused(error, format!("cannot lock volume `{volume}`")))?;
     match open_directory(&pool.volumes, kind).and_then(|kind| pool.discard(&kind, name)) {
         Err(Errno::ENOENT) => Ok(false),
         result => result.map_err(|error| refused(error, format!("cannot delete volume `{volume}`"))),
