@@ -170,6 +170,7 @@ async fn assemble(
         warnings,
     });
     handles.set(hull.clone());
+    hull.tasks.spawn(plugins::announce_failures(hull.plugins.clone(), hull.events.clone()));
     Ok(hull)
 }
 

@@ -47,7 +47,7 @@ async fn a_plugin_that_dies_of_every_call_is_given_up_with_its_signal_in_the_err
     let begin = Instant::now();
     assert!(order(&pool, "pid").await.is_err());
     assert!(begin.elapsed() < Duration::from_millis(100));
-    host.plugins.restart("storage-probe").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::Gently).await.unwrap();
     assert_eq!(order(&pool, "pid").await, Ok(1));
     host.close().await;
 }
@@ -213,7 +213,7 @@ async fn bad_times_are_noticed_and_that_they_are_over() {
     assert!(notices.iter().any(|one| matches!(one, Notice::OutOfService { .. })), "{notices:?}");
     assert!(!notices.contains(&Notice::Works));
 
-    host.plugins.restart("storage-probe").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::ByForce).await.unwrap();
     order(&pool, "pid").await.unwrap();
     assert!(taken().iter().any(|(_, notice)| *notice == Notice::Works));
     order(&pool, "pid").await.unwrap();
@@ -250,7 +250,7 @@ async fn what_becomes_of_a_process_is_put_down() {
     assert_eq!(observed[0].ends.len(), 3);
     assert!(observed[0].ends[0].1.contains("SIG"), "{:?}", observed[0].ends);
     order(&pool, "pid").await.unwrap();
-    host.plugins.restart("storage-probe").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::ByForce).await.unwrap();
     order(&pool, "pid").await.unwrap();
     let statistics = &host.plugins.statistics().await["storage-probe@default"];
     assert_eq!((statistics.crashes, statistics.errors["crashed"]), (3, 1), "a restart on request is no crash");

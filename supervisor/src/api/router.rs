@@ -17,6 +17,7 @@ pub(crate) fn router(hull: Hull) -> Router {
         .merge(crate::doctor::routes())
         .merge(crate::events::routes())
         .merge(crate::operations::routes())
+        .merge(crate::plugins::routes())
         .merge(crate::profiles::routes())
         .merge(crate::storage::routes())
         .merge(crate::networks::routes())
