@@ -395,7 +395,13 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
+/// A plugin's program is `/plugin` in its sandbox, whichever it is; its own name is its first argument: `storage-dir@default`.
 fn program_of(pid: i32) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    Some(path.file_name()?.to_string_lossy().into_owned())
+    if path != Path::new("/plugin") {
+        return Some(path.file_name()?.to_string_lossy().into_owned());
+    }
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
+    Some(name.split('@').next()?.to_owned())
 }
