@@ -242,6 +242,11 @@ impl Host {
         seen
     }
 
+    /// Where this build's programs are.
+    pub fn programs() -> Result<PathBuf> {
+        programs()
+    }
+
     pub fn log(&self) -> String {
         self.daemon.log()
     }
@@ -280,8 +285,8 @@ impl Host {
         }
         let mut last = Ok(());
         let clean = until("no descriptor of an instance is left", Duration::from_secs(10), || {
-            let pids = self.daemon.pid().into_iter().chain(self.supervisor());
-            last = pids.map(leaks::no_stale_descriptors).collect();
+            let mut pids = self.daemon.pid().into_iter().chain(self.supervisor());
+            last = pids.try_for_each(leaks::no_stale_descriptors);
             last.is_ok().then_some(())
         });
         clean.or(last).with_context(|| self.daemon.log())
@@ -394,9 +399,13 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
-/// In its sandbox a plugin's program is `/plugin`: what it is says its first argument, as `storage-dir@default`.
+/// A plugin's program is `/plugin` in its sandbox, whichever it is; its own name is its first argument: `storage-dir@default`.
 fn program_of(pid: i32) -> Option<String> {
-    let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-    let first = arguments.split('\0').next()?;
-    first.rsplit('/').next()?.split('@').next().map(str::to_owned)
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    if path != Path::new("/plugin") {
+        return Some(path.file_name()?.to_string_lossy().into_owned());
+    }
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
+    Some(name.split('@').next()?.to_owned())
 }

@@ -31,6 +31,7 @@ use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
@@ -122,6 +123,8 @@ async fn assemble(
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
     let path = directory.join("database/hull.db");
+    let events = Bus::new();
+    let warned = events.clone();
     let (database, nouns) = {
         let directory = directory.to_owned();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
@@ -133,6 +136,7 @@ async fn assemble(
                 Networks::load(&database)?,
                 Images::load(&directory, &database)?,
                 Instances::load(&database)?,
+                Warnings::load(&database, warned)?,
             );
             Ok((database, nouns))
         })
@@ -147,8 +151,7 @@ async fn assemble(
         handles: Arc::new(handles.clone()),
     };
     let plugins = Plugins::start(settings).await?;
-    let events = Bus::new();
-    let (server, profiles, storage, networks, images, instances) = nouns;
+    let (server, profiles, storage, networks, images, instances, warnings) = nouns;
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
@@ -167,8 +170,10 @@ async fn assemble(
         networks,
         images,
         instances,
+        warnings,
     });
     handles.set(hull.clone());
+    hull.tasks.spawn(plugins::announce_failures(hull.plugins.clone(), hull.events.clone()));
     Ok(hull)
 }
 

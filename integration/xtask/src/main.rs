@@ -6,6 +6,7 @@
 mod bench;
 mod crashes;
 mod demo;
+mod fuzz;
 mod install;
 mod machine;
 mod setup;
@@ -28,6 +29,7 @@ struct Arguments {
 enum Task {
     Setup(setup::Setup),
     Demo(demo::Demo),
+    Fuzz(fuzz::Fuzz),
     Test(test::Test),
     Bench(bench::Bench),
     Crashes(crashes::Crashes),
@@ -49,6 +51,7 @@ fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Setup(task) => setup::run(&task),
         Task::Demo(task) => demo::run(&task),
+        Task::Fuzz(task) => fuzz::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
         Task::Crashes(task) => crashes::run(&task),

@@ -4,10 +4,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::busy::Busy;
 use super::create::Create;
 use super::delete::Delete;
 use super::model::InstanceName;
-use super::registry::{Busy, Entry, Live, Reservation, Running, RunningRow};
+use super::registry::{Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
 use super::{expand, power, settle, store, validate};
@@ -15,6 +16,7 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::Plan;
 use crate::state::{Entry as JournalEntry, StateError};
+use crate::warnings::Kind;
 use hull_plugin::{OperationId, ProcessFd};
 
 /// Keeps everybody else from what a cut plan is about, until it is taken up.
@@ -238,9 +240,11 @@ pub(crate) async fn start_again(hull: &Hull, mut instances: Vec<Arc<Entry>>) {
     for entry in instances {
         hull.instances.recovered(entry.record().name.as_str()).await;
         if let Err(error) = power::start_quietly(hull, &entry).await {
-            tracing::warn!(instance = %entry.record().name, %error, "cannot start the instance with the daemon");
+            let name = &entry.record().name;
+            tracing::warn!(instance = %name, %error, "cannot start the instance with the daemon");
+            hull.warnings.raise(Kind::AutostartFailed, &name.url(), error.message.clone());
             if error.status == http::StatusCode::SERVICE_UNAVAILABLE {
-                let hull_for_task = hull.clone();
+                let (hull_for_task, entry) = (hull.clone(), entry.clone());
                 hull.tasks.spawn(async move { start_when_possible(&hull_for_task, &entry).await });
             }
             continue;

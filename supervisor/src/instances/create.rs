@@ -56,7 +56,12 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
         created_at: Utc::now().timestamp(),
         last_used_at: 0,
     };
-    let spec = Spec::task("Creating instance", "instances", name.url()).also("containers", name.url()).cancellable();
+    // Not its own work yet, but known already: where it will be done.
+    let (_, expanded) = expand::expand(hull, &record);
+    let pool = expand::root_disk(&expanded).and_then(|(_, root)| PoolName::new(root.get("pool")?).ok());
+    let load = pool.and_then(|pool| hull.storage.load_of(hull, &pool));
+    let spec = Spec::task("Creating instance", "instances", name.url()).also("containers", name.url());
+    let spec = spec.cancellable().loading(load);
     let (hull_for_task, source) = (hull.clone(), post.source);
     hull.operations.start(spec, move |operation| run(hull_for_task, record, source, operation))
 }
@@ -221,7 +226,8 @@ impl Plan for Create {
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.cancelled()?;
         self.make_volume(hull, operation).await?;
-        self.cancelled()
+        // What is made now stays, or is taken back by the plan: an unpacked image is kept for the next instance.
+        self.operation.as_ref().map_or(Ok(()), Handle::past_cancelling)
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {

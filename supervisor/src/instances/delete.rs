@@ -14,7 +14,7 @@ use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
-/// The caller holds the instance's [`super::registry::Busy`], or is what follows its end.
+/// The caller holds the instance's [`super::busy::Busy`], or is what follows its end.
 pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     check(entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
@@ -71,6 +71,7 @@ impl Plan for Delete {
             hull.storage.volume_removed(pool, &self.record.name.volume());
         }
         hull.instances.remove(&self.record.name);
+        hull.warnings.forget(&self.record.name.url());
         hull.events.lifecycle("instance-deleted", &self.record.name.url());
     }
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use hull_api::InstanceExecPost;
 use hull_gateway_contract::Upgrade;
 use hull_plugin::instance::{ExecSpec, ExecStreams, Executed, TerminalSize};
-use hull_plugin::{Code, ConfigMap, DriverError, OperationId, SocketFd, StreamFd};
+use hull_plugin::{Code, ConfigMap, DriverError, OperationId, ProcessFd, SocketFd, StreamFd};
 use hull_sys::message;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -64,9 +64,10 @@ impl Command {
                     let mut streams = executed_streams(&mut executed);
                     self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
                 };
+                let process = executed.process.try_clone().map_err(no_descriptor)?;
                 let controlled = Controlled { terminal: executed.terminal, process: executed.process };
                 self.hull.tasks.spawn(exec_control::serve(control, controlled, done.clone()));
-                (ends, Status::Running(executed.status))
+                (ends, Status::Running(executed.status, process))
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
@@ -82,7 +83,7 @@ impl Command {
             metadata,
             Some(websockets),
             move |operation| async move {
-                let code = status.wait().await;
+                let code = status.wait(&operation).await;
                 done.cancel();
                 report(&operation, code)
             },
@@ -101,7 +102,7 @@ impl Command {
             };
             let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
             let code = match driver.exec(operation.id(), &self.spec(), &streams).await {
-                Ok(executed) => Status::Running(executed.status).wait().await,
+                Ok(executed) => Status::Running(executed.status, executed.process).wait(&operation).await,
                 Err(error) => Ok(shell_status(&error).ok_or(error)?),
             };
             report(&operation, code)
@@ -111,7 +112,7 @@ impl Command {
     fn operation(&self, class: Class) -> Spec {
         let url = self.entry.record().name.url();
         let spec = Spec::task("Executing command", "instances", url.clone()).also("containers", url);
-        Spec { class, ..spec }
+        Spec { class, ..spec }.cancellable()
     }
 
     fn size(&self) -> Option<TerminalSize> {
@@ -196,18 +197,30 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
 }
 
 enum Status {
-    Running(StreamFd),
+    Running(StreamFd, ProcessFd),
     Known(i32),
 }
 
 impl Status {
     /// A shell's exit code: that of the program, or 128 and the signal that ended it.
-    async fn wait(self) -> Result<i32, ApiError> {
-        let pipe = match self {
+    /// Who cancels the operation kills the command.
+    async fn wait(self, operation: &Handle) -> Result<i32, ApiError> {
+        let (pipe, process) = match self {
             Self::Known(code) => return Ok(code),
-            Self::Running(pipe) => pipe,
+            Self::Running(pipe, process) => (pipe, process),
         };
-        let bytes = read_pipe(pipe.into_owned(), 4).await.map_err(no_descriptor)?;
+        let reading = read_pipe(pipe.into_owned(), 4);
+        tokio::pin!(reading);
+        let bytes = tokio::select! {
+            bytes = &mut reading => bytes,
+            () = operation.given_up() => {
+                // One that has ended this moment is what was wanted.
+                let _ = hull_sys::process::signal(&process, Some(nix::sys::signal::Signal::SIGKILL));
+                drop(reading.await);
+                return Err(ApiError::bad_request("The operation was cancelled: the command was killed"));
+            }
+        };
+        let bytes = bytes.map_err(no_descriptor)?;
         let raw: [u8; 4] = bytes
             .try_into()
             .map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;

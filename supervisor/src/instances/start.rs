@@ -26,8 +26,9 @@ use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::warnings::Kind;
 
-/// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
+/// Starts a stopped instance; the caller holds its [`super::busy::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("The instance is already running"));
@@ -187,6 +188,7 @@ impl Plan for Start {
         let running = Running::new(started.pid, started.process, row);
         entry.set_live(Live::Running(running.clone()));
         settle::watch(hull, &entry, running);
+        hull.warnings.resolve(Kind::AutostartFailed, &url);
         hull.events.lifecycle("instance-started", &url);
     }
 }

@@ -25,7 +25,8 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
         return Err(ApiError::bad_request("No driver provided"));
     }
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing.lock().await;
+    let _making = hull.storage.making.lock().await;
+    let _changing = hull.storage.changing(name.as_str()).await;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
     }

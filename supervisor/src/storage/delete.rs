@@ -16,7 +16,7 @@ use crate::used_by;
 
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing.lock().await;
+    let _changing = hull.storage.changing(name).await;
     let pool = hull.storage.by_text(name)?;
     if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
         return Err(ApiError::bad_request("The storage pool is currently in use"));
@@ -65,6 +65,7 @@ impl Plan for DeletePool {
 
     fn published(self, hull: &Hull) {
         hull.storage.withdraw(&self.pool.name);
+        hull.warnings.forget(&self.pool.url());
         hull.events.lifecycle("storage-pool-deleted", &self.pool.url());
     }
 }

@@ -55,6 +55,13 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// Where each pool is.
+    pub(crate) fn sources(&self, hull: &Hull) -> Vec<(PoolName, PathBuf)> {
+        self.pools().iter().map(|pool| (pool.name.clone(), source(hull, pool))).collect()
+    }
+}
+
 /// A pool's directory is gone: a process that has it cannot serve a new one of this name.
 pub(super) fn note_deleted(hull: &Hull, pool: &PoolName) {
     hull.storage.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone());

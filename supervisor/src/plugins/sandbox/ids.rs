@@ -59,21 +59,25 @@ pub(super) fn whole_block(block: u32) -> Vec<IdLine> {
 /// One own id, and those that root may give to containers, onto themselves. `file` is /etc/subuid or /etc/subgid.
 pub(super) fn instance_ids(block: u32, file: &Path) -> Vec<IdLine> {
     let mut lines = vec![IdLine { inside: 0, outside: block, count: 1 }];
-    lines.extend(given(file));
+    lines.extend(given(&fs::read_to_string(file).unwrap_or_default()));
     lines
 }
 
 /// The largest range that an instance can have, as its first id on the host and how many: a distribution needs 65536.
 pub(crate) fn instance_range(file: &Path) -> (u32, u32) {
-    let largest = given(file).into_iter().max_by_key(|line| line.count).unwrap_or(DEFAULT_RANGE);
+    instance_range_in(&fs::read_to_string(file).unwrap_or_default())
+}
+
+/// The same, of what stands in the file.
+pub(crate) fn instance_range_in(text: &str) -> (u32, u32) {
+    let largest = given(text).into_iter().max_by_key(|line| line.count).unwrap_or(DEFAULT_RANGE);
     (largest.outside, largest.count)
 }
 
 /// What the file gives to root, and the default if none of that is enough for a distribution (or there is no such file).
-fn given(file: &Path) -> Vec<IdLine> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let lines = parse(&text, &[]);
-    if lines.iter().any(|line| line.count >= BLOCK) { lines } else { parse(&text, &[DEFAULT_RANGE]) }
+fn given(text: &str) -> Vec<IdLine> {
+    let lines = parse(text, &[]);
+    if lines.iter().any(|line| line.count >= BLOCK) { lines } else { parse(text, &[DEFAULT_RANGE]) }
 }
 
 /// root's ranges, in order and without overlaps, which the kernel would refuse; nor do they reach Hull's own blocks.

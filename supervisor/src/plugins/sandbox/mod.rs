@@ -19,7 +19,8 @@ mod stage;
 pub use stage::main as stage_main;
 
 pub(crate) use build::{gateway_plan, service_plan};
-pub(crate) use ids::instance_range;
+pub(crate) use ids::{instance_range, instance_range_in};
 pub(crate) use spawn::{
-    Child, Sockets, SpawnError, Target, forget_ended_processes, forget_process, spawn, spawn_plugin, user_namespace_key,
+    Child, Slot, Sockets, SpawnError, Target, forget_ended_processes, forget_plugin, free_slot, spawn, spawn_plugin,
+    user_namespace_key,
 };

@@ -84,12 +84,39 @@ pub(crate) enum Target {
     Keeper,
 }
 
-/// Starts a plugin's process; also returns the reading end of its output.
-pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
+/// Which of a plugin's processes that live at a time one is: it has a control group of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// The first slot that is not taken.
+pub(crate) fn free_slot(taken: &[Slot]) -> Slot {
+    let mut slots = (0..).map(Slot);
+    slots.find(|slot| !taken.contains(slot)).unwrap_or(Slot(0)) // there is always one
+}
+
+impl Slot {
+    /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
+    pub(crate) fn group(self, spec: &Spec) -> String {
+        if self.0 == 0 { spec.name.to_string() } else { format!("{}~{}", spec.name, self.0) }
+    }
+
+    /// Under which the keeper knows the process.
+    fn key(self, spec: &Spec) -> String {
+        format!("process/{}", self.group(spec))
+    }
+}
+
+/// Starts a plugin's process; also returns the reading end of its output. Before the `first` of a supervisor all that an
+/// earlier supervisor has left are ended.
+pub(crate) async fn spawn_plugin(
+    spec: &Spec,
+    slot: Slot,
+    first: bool,
+) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = process_key(spec);
-    end_predecessor(&environment.keeper, &key).await;
-    let plan = plugin_plan(spec)?;
+    let key = slot.key(spec);
+    end_predecessors(spec, slot, first).await;
+    let plan = plugin_plan(spec, slot)?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -109,13 +136,6 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
 }
 
-/// A process has ended: the keeper need not keep it any longer.
-pub(crate) async fn forget_process(spec: &Spec) {
-    if let Err(error) = spec.environment.keeper.discard(&process_key(spec)).await {
-        tracing::debug!(plugin = %spec.name, %error, "the keeper goes on keeping a process that has ended");
-    }
-}
-
 /// Those of an earlier supervisor that followed it. Called before any plugin is started; one that lives on is ended when its
 /// successor is started.
 pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
@@ -130,8 +150,27 @@ pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
 
 const PROCESS: &str = "process/";
 
-fn process_key(spec: &Spec) -> String {
-    format!("{PROCESS}{}", spec.name)
+/// The control group and the keeper's record of a process that has ended.
+pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
+    if slot != Slot(0) {
+        // Helpers that wait for commands in containers stay in it; then it stays, too, and is used again.
+        spec.environment.cgroups.plugin(&slot.group(spec)).tidy();
+    }
+    if let Err(error) = spec.environment.keeper.discard(&slot.key(spec)).await {
+        tracing::debug!(plugin = %spec.name, %error, "the keeper keeps an ended process");
+    }
+}
+
+async fn end_predecessors(spec: &Spec, slot: Slot, first: bool) {
+    let keeper = &spec.environment.keeper;
+    end_predecessor(keeper, &slot.key(spec)).await;
+    if !first {
+        return;
+    }
+    let others = keeper.list(&format!("process/{}~", spec.name)).await.unwrap_or_default();
+    for key in others {
+        end_predecessor(keeper, &key).await;
+    }
 }
 
 /// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.
