@@ -230,3 +230,86 @@ fn fill(file: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// The disk is in a file whose own file system is full: what the daemon writes comes back as an input/output error.
+#[test]
+fn a_failing_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()> {
+    if Target::of_environment() == Target::Lxd {
+        return Ok(());
+    }
+    let place = tempfile::Builder::new().prefix("hull-test-disk-").tempdir()?;
+    let medium = Medium::new(&place.path().join("medium"))?;
+    let file = medium.0.join("disk");
+    let mut disk = None;
+    let host = Host::placed(|_, directory| {
+        disk = Some(Disk::new(&file, directory, 256)?);
+        Ok(Settings::default())
+    })?;
+    let mut host = host.furnished()?;
+    host.running("web")?;
+    let filling = medium.0.join("filling");
+    fill(&filling)?;
+
+    let mut acknowledged = Vec::new();
+    let refused = until("the disk's error is told", Duration::from_secs(60), || {
+        let name = format!("v{}", acknowledged.len());
+        let config = json!({"user.note": "x".repeat(20_000)});
+        let made = host.rest.post("/1.0/storage-pools/default/volumes/custom", &json!({"name": name, "config": config})).ok()?;
+        if made.status < 400 {
+            acknowledged.push(name);
+            return None;
+        }
+        made.error().ok()
+    })?;
+    eprintln!("after {} volumes: {refused}", acknowledged.len());
+    let made = host.rest.post("/1.0/instances", &json!({"name": "new", "source": {"type": "image", "alias": "busybox"}}))?;
+    assert!(host.rest.wait(&made).is_err(), "made on a disk that fails");
+    assert_eq!(host.rest.get("/1.0/instances?recursion=2")?.status, 200);
+    assert_eq!(Instance { host: &host, name: "web".into() }.exec(&["echo", "alive"])?.ok()?, "alive\n");
+
+    host.restart_host_after(|host| {
+        std::fs::remove_file(&filling)?;
+        drop(disk.take());
+        disk = Some(Disk::mounted(&file, &host.directory())?);
+        Ok(())
+    })
+    .with_context(|| host.log())?;
+    for name in &acknowledged {
+        let url = format!("/1.0/storage-pools/default/volumes/custom/{name}");
+        assert_eq!(host.rest.get(&url)?.status, 200, "`{name}` was acknowledged and is lost\n{}", host.log());
+    }
+    until("what ran runs again", Duration::from_secs(20), || {
+        (Instance { host: &host, name: "web".into() }.status().ok()? == "Running").then_some(())
+    })
+    .with_context(|| host.log())?;
+    host.assert_whole().with_context(|| host.log())?;
+    host.stopped("new")?;
+    host.leave()?;
+    drop(disk);
+    Ok(())
+}
+
+/// A small file system in memory; dropped, it is unmounted.
+struct Medium(std::path::PathBuf);
+
+impl Medium {
+    fn new(at: &Path) -> Result<Self> {
+        std::fs::create_dir_all(at)?;
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=96m", "hull-test"]).arg(at);
+        hull_integration::run(&mut mount, "")?.ok()?;
+        Ok(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Medium {
+    fn drop(&mut self) {
+        for _ in 0..50 {
+            match hull_integration::run(std::process::Command::new("umount").arg(&self.0), "") {
+                Ok(done) if done.status == 0 => return,
+                _ => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+        eprintln!("cannot unmount {:?}", self.0);
+    }
+}

@@ -9,11 +9,12 @@ use hull_sys::identity::identity;
 use hull_sys::mount::{Depth, Links, open_beneath, open_tree_clone};
 
 use super::model::Pool;
-use super::registry::Storage;
+use super::registry::{Place, Storage};
 use super::validate::SOURCE;
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plugins::StorageHandle;
+use crate::warnings::Kind;
 
 impl Storage {
     /// The process that serves the pool. It opens the pool on its first call, and again after a restart.
@@ -25,9 +26,20 @@ impl Storage {
         let source = source(hull, pool);
         let handle = hull.plugins.storage(&pool.name, &pool.driver, &source);
         let handle = handle.map_err(|error| unavailable(pool, error.into()))?;
-        let found = identity(&source).map_err(|error| unavailable(pool, missing(&source, error)))?;
-        let before = self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.name.clone(), found);
-        if before.is_some_and(|before| before != found) {
+        let places = || self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = identity(&source).map_err(|error| {
+            places().entry(pool.name.clone()).or_default().away = true;
+            let error = unavailable(pool, missing(&source, error));
+            if self.find(pool.name.as_str()).is_some() {
+                hull.warnings.raise(Kind::PoolUnavailable, &pool.url(), error.message.clone());
+            }
+            error
+        })?;
+        let before = places().insert(pool.name.clone(), Place { seen: Some(found), away: false }).unwrap_or_default();
+        if before.away {
+            hull.warnings.resolve(Kind::PoolUnavailable, &pool.url());
+        }
+        if before.seen.is_some_and(|before| before != found) {
             tracing::info!(pool = %pool.name, source = %source.display(), "another directory is at the pool's place");
             handle.process.replace().await?;
         }

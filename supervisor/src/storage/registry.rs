@@ -16,12 +16,21 @@ pub(crate) struct Storage {
     known: RwLock<Known>,
     /// Pools whose process may still hold a directory that is gone.
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
-    /// Which directory was at each pool's place when it was last used.
-    pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
+    /// What was at each pool's place when it was last used.
+    pub(super) places: Mutex<BTreeMap<PoolName, Place>>,
     /// One pool is made at a time: no two in the same place.
     pub(super) making: tokio::sync::Mutex<()>,
     /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
     changing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What was at a pool's place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// The directory that its process has.
+    pub(super) seen: Option<Identity>,
+    /// Nothing was there the last time.
+    pub(super) away: bool,
 }
 
 #[derive(Default)]
