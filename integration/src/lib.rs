@@ -9,8 +9,10 @@ mod host;
 mod image;
 mod leaks;
 mod rest;
+mod websocket;
 
 pub use command::{Finished, run, until};
-pub use daemon::Target;
+pub use daemon::{Target, programs};
 pub use host::{Host, Instance};
 pub use rest::{Answer, Rest};
+pub use websocket::Websocket;
