@@ -146,13 +146,19 @@ impl Process {
     /// # Errors
     /// `Unavailable`: quarantined, or not ready in time.
     pub(crate) async fn ready(&self) -> Result<Arc<Session>, DriverError> {
-        if let Status::Ready(session) = &*self.status.borrow() {
+        if let Status::Ready(session) = &*self.status.borrow()
+            && !session.gone.is_cancelled()
+        {
             return Ok(session.clone());
         }
         self.installed()?;
         self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
-        let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
+        // A process that has ended is still named for a moment, until its owner has noticed.
+        let settled = status.wait_for(|status| match status {
+            Status::Ready(session) => !session.gone.is_cancelled(),
+            status => matches!(status, Status::Failed(_)),
+        });
         match tokio::time::timeout(START_PATIENCE, settled).await {
             Ok(Ok(status)) => match &*status {
                 Status::Ready(session) => Ok(session.clone()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, DriverError, LifecycleClient, RequestId, StoredHandle, context};
 use tokio::sync::oneshot;
 
@@ -15,6 +16,8 @@ use super::succession::{self, Action, Event, Predecessor, Succession, step};
 
 /// How long a process may take to become the one that serves again.
 const GIVE_BACK: Duration = Duration::from_secs(2);
+/// Between the end of its sockets and that of a process that crashes.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// A successor on its way.
 pub(super) struct Upgrade {
@@ -28,6 +31,8 @@ pub(super) struct Upgrade {
     before: Status,
     /// Why it is of no use.
     why: Option<String>,
+    /// Its sockets are closed: most likely it has ended this moment.
+    closed: bool,
     done: oneshot::Sender<Result<(), DriverError>>,
 }
 
@@ -79,6 +84,7 @@ impl Owner {
                     known: Vec::new(),
                     before: self.status.borrow().clone(),
                     why: None,
+                    closed: false,
                     done,
                 });
             }
@@ -161,7 +167,10 @@ impl Owner {
     }
 
     async fn refuse_upgrade(&mut self) {
-        let Some(upgrade) = self.upgrade.take() else { return };
+        let Some(mut upgrade) = self.upgrade.take() else { return };
+        if upgrade.closed && tokio::time::timeout(CLOSING, upgrade.running.child.exited()).await.is_ok() {
+            upgrade.why = Some(ended(&upgrade.running));
+        }
         let why = upgrade.running.with_last_words(upgrade.why.unwrap_or_else(|| "it is of no use".into()));
         let error = self.refusal(&why);
         tracing::warn!(plugin = %self.spec.name, why, "upgrade refused");
@@ -193,9 +202,7 @@ impl Upgrade {
         match happened {
             Happened::Tick => Event::Tick,
             Happened::Exited => {
-                let status = self.running.child.status();
-                let how = status.map_or("nobody knows how".into(), crate::plugins::describe_status);
-                self.why = Some(format!("it ended while it was started: {how}"));
+                self.why = Some(ended(&self.running));
                 Event::Failed
             }
             Happened::Through(through) => {
@@ -223,6 +230,7 @@ impl Upgrade {
                 Event::StillBusy
             }
             Err(error) => {
+                self.closed = matches!(&error, GreetError::Silent(RpcError::Shutdown | RpcError::Channel(_)));
                 self.why.get_or_insert(crate::plugins::chain(&error));
                 Event::Failed
             }
@@ -246,6 +254,11 @@ impl Upgrade {
         let known = std::mem::take(&mut self.known);
         self.pending = Some(in_charge(self.spec.clone(), session.lifecycle.clone(), known));
     }
+}
+
+fn ended(running: &Running) -> String {
+    let how = running.child.status().map_or("nobody knows how".into(), crate::plugins::describe_status);
+    format!("it ended while it was started: {how}")
 }
 
 fn hand_over(lifecycle: LifecycleClient) -> Pending {
