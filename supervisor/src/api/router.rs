@@ -21,6 +21,7 @@ pub(crate) fn router(hull: Hull) -> Router {
         .merge(crate::images::routes())
         .merge(crate::instances::routes())
         .fallback(|| async { ApiError::not_found("not found") })
-        .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed") })
+        .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::NOT_IMPLEMENTED, "not implemented") })
+        .layer(axum::middleware::from_fn(super::method::as_lxd))
         .with_state(hull)
 }

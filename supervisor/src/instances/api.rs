@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::HeaderMap;
 use hull_api::{InstanceConsolePost, InstanceExecPost, InstancePost, InstancePut, InstanceStatePut, InstancesPost};
 use serde_json::Value;
 
 use super::registry::Entry;
-use super::{configure, console, create, delete, exec, files, power, rename, state};
+use super::{configure, console, create, delete, exec, files, logs, power, rename, state};
 use crate::api::{ApiError, Json, Reply, Scope, check_etag, empty, sync, sync_tagged};
 use crate::filter::Filter;
 use crate::hull::Hull;
 use crate::operations::Spec;
 
 pub(crate) fn routes() -> Router<Hull> {
-    ["instances", "containers"].into_iter().fold(Router::new(), |router, noun| {
+    let machines = Router::new()
+        .route("/1.0/virtual-machines", get(|state, scope| list(state, scope, "virtual-machines")))
+        .route("/1.0/virtual-machines/{*name}", any(no_machine));
+    ["instances", "containers"].into_iter().fold(machines, |router, noun| {
         let path = |rest: &str| format!("/1.0/{noun}{rest}");
         router
             .route(&path(""), get(move |state, scope| list(state, scope, noun)).post(make))
@@ -28,8 +31,14 @@ pub(crate) fn routes() -> Router<Hull> {
             .route(&path("/{name}/files"), get(read_file).post(write_file).delete(delete_file))
             .route(&path("/{name}/snapshots"), get(no_snapshots).post(not_yet))
             .route(&path("/{name}/backups"), get(no_snapshots).post(not_yet))
-            .route(&path("/{name}/logs"), get(no_snapshots))
+            .route(&path("/{name}/logs"), get(list_logs))
+            .route(&path("/{name}/logs/{file}"), get(read_log).delete(delete_log))
     })
+}
+
+/// None of the drivers makes virtual machines yet.
+async fn no_machine() -> Reply {
+    Err(ApiError::not_found("Instance not found"))
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Reply {
@@ -37,7 +46,11 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
         return sync(&Vec::<String>::new());
     }
     let mut entries = hull.instances.all();
-    if let Some(kind) = scope.value("instance-type") {
+    let kind = match noun {
+        "instances" => scope.value("instance-type").filter(|kind| !kind.is_empty()),
+        _ => Some(noun.trim_end_matches('s')),
+    };
+    if let Some(kind) = kind {
         entries.retain(|entry| entry.record().kind == kind);
     }
     if let Some(filter) = Filter::parse(scope.value("filter"))? {
@@ -53,10 +66,8 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
     }
 }
 
-async fn make(State(hull): State<Hull>, scope: Scope, Json(body): Json<Value>) -> Reply {
+async fn make(State(hull): State<Hull>, scope: Scope, Json(post): Json<InstancesPost>) -> Reply {
     scope.require_project()?;
-    let post: InstancesPost =
-        serde_json::from_value(body).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))?;
     create::create(&hull, post).await
 }
 
@@ -203,6 +214,18 @@ async fn write_file(
 
 async fn delete_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     files::delete(&hull, &settled(&hull, &scope, &name).await?, scope.value("path").unwrap_or_default()).await
+}
+
+async fn list_logs(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
+    logs::list(&hull, &*find(&hull, &scope, &name)?).await
+}
+
+async fn read_log(State(hull): State<Hull>, scope: Scope, Path((name, file)): Path<(String, String)>) -> Reply {
+    logs::read(&hull, &*find(&hull, &scope, &name)?, &file).await
+}
+
+async fn delete_log(State(hull): State<Hull>, scope: Scope, Path((name, file)): Path<(String, String)>) -> Reply {
+    logs::delete(&hull, &*find(&hull, &scope, &name)?, &file).await
 }
 
 async fn not_yet() -> Reply {

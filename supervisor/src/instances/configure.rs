@@ -20,7 +20,6 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     if !put.restore.is_empty() {
         return Err(ApiError::bad_request("Snapshots are not supported yet: nothing to restore"));
     }
-    validate::config(hull, &put.config).await?;
     let old = entry.record();
     let mut new = (*old).clone();
     let notes = old.config.iter().filter(|(key, _)| key.starts_with("volatile."));
@@ -60,7 +59,7 @@ pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<Insta
     };
     let internal = |error: serde_json::Error| ApiError::internal(error.to_string());
     let mut value = serde_json::to_value(current).map_err(internal)?;
-    let fields = patch.as_object().ok_or_else(|| ApiError::bad_request("The body must be a JSON object"))?;
+    let fields = crate::api::object(patch)?;
     for (key, change) in fields {
         match (value.get_mut(key), change) {
             // Keys are merged one by one, devices as wholes.
@@ -68,7 +67,7 @@ pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<Insta
             _ => value[key] = change.clone(),
         }
     }
-    serde_json::from_value(value).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
+    crate::api::typed(value)
 }
 
 /// A profile the instance uses has changed.
@@ -83,8 +82,9 @@ pub(super) async fn profile_changed(hull: &Hull, entry: &Arc<Entry>) -> Result<(
 }
 
 async fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result<(), ApiError> {
-    validate::config(hull, &new.config).await?;
-    validate::devices(hull, &new.devices).await?;
+    validate::config(hull, &new.config).await.map_err(|error| error.context("Invalid config"))?;
+    validate::devices(hull, &new.devices).await.map_err(|error| error.context("Invalid devices"))?;
+    validate::sources(&new.devices)?;
     let (_, devices) = expand::expand(hull, new);
     validate::expanded(&devices)?;
     let (_, before) = expand::expand(hull, old);

@@ -26,6 +26,7 @@ mod files;
 mod identity;
 mod idmap;
 mod limits;
+mod logs;
 mod model;
 mod pet_name;
 mod power;
