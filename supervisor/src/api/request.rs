@@ -92,6 +92,14 @@ impl Scope {
         }
     }
 
+    /// Refuses a request for a certain member of a cluster: there is none.
+    pub(crate) fn require_no_target(&self) -> Result<(), ApiError> {
+        match self.value("target").unwrap_or_default() {
+            "" => Ok(()),
+            _ => Err(ApiError::not_found("Cluster member not found")),
+        }
+    }
+
     /// Whether a collection of this request is that of a project without anything in it.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.project() != "default" && self.value("all-projects") != Some("true")

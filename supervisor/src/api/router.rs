@@ -8,7 +8,7 @@ use crate::hull::Hull;
 
 /// The API, ready to be called with requests that the gateway forwards.
 pub(crate) fn router(hull: Hull) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(crate::server::routes())
         .merge(crate::projects::routes())
         .merge(crate::certificates::routes())
@@ -22,6 +22,7 @@ pub(crate) fn router(hull: Hull) -> Router {
         .merge(crate::instances::routes())
         .fallback(|| async { ApiError::not_found("not found") })
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::NOT_IMPLEMENTED, "not implemented") })
-        .layer(axum::middleware::from_fn(super::method::as_lxd))
-        .with_state(hull)
+        .with_state(hull);
+    // Around the routes, not on each of them: it decides before a route is chosen.
+    Router::new().fallback_service(routes).layer(axum::middleware::from_fn(super::method::as_lxd))
 }

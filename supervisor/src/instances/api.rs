@@ -9,6 +9,7 @@ use http::HeaderMap;
 use hull_api::{InstanceConsolePost, InstanceExecPost, InstancePost, InstancePut, InstanceStatePut, InstancesPost};
 use serde_json::Value;
 
+use super::model::InstanceName;
 use super::registry::Entry;
 use super::{configure, console, create, delete, exec, files, logs, power, rename, state};
 use crate::api::{ApiError, Json, Reply, Scope, check_etag, empty, sync, sync_tagged};
@@ -42,12 +43,17 @@ async fn no_machine() -> Reply {
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Reply {
+    if scope.value("all-projects") == Some("true") && scope.value("project").is_some() {
+        return Err(ApiError::bad_request("Cannot specify a project when requesting all projects"));
+    }
     if scope.is_elsewhere() {
         return sync(&Vec::<String>::new());
     }
     let mut entries = hull.instances.all();
-    let kind = match noun {
-        "instances" => scope.value("instance-type").filter(|kind| !kind.is_empty()),
+    let kind = match (noun, scope.value("instance-type").unwrap_or_default()) {
+        ("instances", "") => None,
+        ("instances", kind @ ("container" | "virtual-machine")) => Some(kind),
+        ("instances", _) => return Err(ApiError::bad_request("Invalid instance type")),
         _ => Some(noun.trim_end_matches('s')),
     };
     if let Some(kind) = kind {
@@ -67,16 +73,19 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
 }
 
 async fn make(State(hull): State<Hull>, scope: Scope, Json(post): Json<InstancesPost>) -> Reply {
-    scope.require_project()?;
+    scope.require_project().map_err(|error| error.context("Failed loading project"))?;
+    if scope.value("target").is_some_and(|target| !target.is_empty()) {
+        return Err(ApiError::bad_request("Target only allowed when clustered"));
+    }
     create::create(&hull, post).await
 }
 
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
-    if scope.recursion() > 0 {
-        return sync(&state::full(&hull, &entry).await);
-    }
     let instance = state::instance(&hull, &entry);
+    if scope.recursion() > 0 {
+        return sync_tagged(&state::full(&hull, &entry).await, &instance.writable());
+    }
     sync_tagged(&instance, &instance.clone().writable())
 }
 
@@ -89,6 +98,7 @@ async fn put(
 ) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
+    configure::require_profiles(&hull, &put.profiles)?;
     let busy = entry.claim("update")?;
     let url = entry.record().name.url();
     let spec = Spec::task("Updating instance", "instances", url.clone()).also("containers", url);
@@ -111,6 +121,7 @@ async fn patch(
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     let _busy = entry.claim("update")?;
     let merged = configure::merged(&entry.record(), &patch)?;
+    configure::require_profiles(&hull, &merged.profiles)?;
     configure::replace(&hull, &entry, merged).await?;
     empty()
 }
@@ -125,7 +136,11 @@ async fn move_to(
     if post.migration || !post.pool.is_empty() || !post.project.is_empty() {
         return Err(ApiError::bad_request("Moving instances between pools, projects or servers is not supported yet"));
     }
-    let to = post.name.parse()?;
+    scope.require_no_target().map_err(|error| error.context("Failed to get target node"))?;
+    let to: InstanceName = post.name.parse()?;
+    if hull.instances.get(&to).is_ok() {
+        return Err(ApiError::conflict(format!("Name \"{to}\" already in use")));
+    }
     let busy = entry.claim("rename")?;
     let url = entry.record().name.url();
     let spec = Spec::task("Renaming instance", "instances", url.clone()).also("containers", url);
@@ -228,7 +243,8 @@ async fn delete_log(State(hull): State<Hull>, scope: Scope, Path((name, file)): 
     logs::delete(&hull, &*find(&hull, &scope, &name)?, &file).await
 }
 
-async fn not_yet() -> Reply {
+async fn not_yet(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
+    find(&hull, &scope, &name)?;
     Err(ApiError::bad_request("Snapshots and backups of instances are not supported yet"))
 }
 

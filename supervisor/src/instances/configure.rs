@@ -45,6 +45,14 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     Ok(())
 }
 
+/// Refuses profiles that are not there.
+pub(super) fn require_profiles(hull: &Hull, profiles: &[String]) -> Result<(), ApiError> {
+    match profiles.iter().find(|name| hull.profiles.find(name).is_none()) {
+        Some(_) => Err(ApiError::not_found("Profile not found")),
+        None => Ok(()),
+    }
+}
+
 /// What a PATCH makes of the current record.
 pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<InstancePut, ApiError> {
     let current = InstancePut {
@@ -89,6 +97,10 @@ async fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result
     validate::expanded(&devices)?;
     let (_, before) = expand::expand(hull, old);
     let pool = |devices: &Devices| expand::root_disk(devices).and_then(|(_, disk)| disk.get("pool").cloned());
+    if pool(&before).is_some() && pool(&devices).is_none() {
+        let why = "Invalid expanded devices: Failed detecting root disk device: No root device could be found";
+        return Err(ApiError::bad_request(why));
+    }
     if pool(&before) != pool(&devices) {
         return Err(ApiError::bad_request(match entry.live() {
             Live::Stopped => "The root disk's pool cannot be changed; make a new instance in the other pool",

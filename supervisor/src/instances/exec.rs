@@ -131,10 +131,14 @@ impl Command {
             .then(|| TerminalSize { columns: cut(self.post.width, 80), rows: cut(self.post.height, 24) })
     }
 
+    fn environment(&self) -> ConfigMap {
+        let (config, _) = expand::expand(&self.hull, &self.entry.record());
+        environment(&config, &self.post)
+    }
+
     fn spec(&self) -> ExecSpec {
         let record = self.entry.record();
-        let (config, _) = expand::expand(&self.hull, &record);
-        let environment = environment(&config, &self.post);
+        let environment = self.environment();
         // At home, unless it is said where; a directory that is not there is the root's.
         let home = environment.get("HOME").filter(|_| self.post.cwd.is_empty());
         let directory = home.unwrap_or(&self.post.cwd).clone();
@@ -179,10 +183,12 @@ impl Command {
             secrets.insert(name.to_owned(), Value::String(secret.clone()));
             websockets.push((secret, end));
         }
+        let mut shown = self.environment();
+        shown.retain(|name, _| name != "container" || self.post.environment.contains_key(name));
         let metadata = [
             ("fds", Value::Object(secrets)),
             ("command", json!(self.post.command)),
-            ("environment", json!(self.post.environment)),
+            ("environment", json!(shown)),
             ("interactive", json!(self.post.interactive)),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();

@@ -22,11 +22,14 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
     let verb = Verb::of(&put)?;
     let url = entry.record().name.url();
     let busy = entry.claim(verb.word())?;
-    verb.check(&entry)?;
     let spec = Spec::task(verb.description(), "instances", url.clone()).also("containers", url);
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
-        let result = verb.run(&hull_for_task, &entry, operation.id()).await;
+        // What is wrong already is told by the operation, as LXD does: clients wait for it anyway.
+        let result = match verb.check(&entry) {
+            Ok(()) => verb.run(&hull_for_task, &entry, operation.id()).await,
+            Err(error) => Err(error),
+        };
         drop::<Busy>(busy);
         result
     })
