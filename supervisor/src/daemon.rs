@@ -74,7 +74,14 @@ pub fn main() -> ExitCode {
 
 /// The directories, and the lock that makes this the only supervisor on them.
 fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
-    let folders = [("", 0o711), ("database", 0o700), ("images", 0o700), ("storage-pools", 0o711), ("plugins", 0o711)];
+    let folders = [
+        ("", 0o711),
+        ("database", 0o700),
+        ("images", 0o700),
+        ("logs", 0o700),
+        ("storage-pools", 0o711),
+        ("plugins", 0o711),
+    ];
     for (name, mode) in folders {
         std::fs::DirBuilder::new().recursive(true).mode(mode).create(directory.join(name))?;
     }

@@ -11,6 +11,7 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "container_cpu_time",
     "network",
     "profile_usedby",
+    "container_exec_recording",
     "container_exec_signal_handling",
     "container_image_properties",
     "network_firewall_filtering",
