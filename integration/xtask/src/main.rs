@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod docs;
 mod install;
 mod machine;
 mod setup;
@@ -27,6 +28,7 @@ struct Arguments {
 enum Task {
     Setup(setup::Setup),
     Demo(demo::Demo),
+    Docs(docs::Docs),
     Test(test::Test),
     Bench(bench::Bench),
     Style(style::Style),
@@ -47,6 +49,7 @@ fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Setup(task) => setup::run(&task),
         Task::Demo(task) => demo::run(&task),
+        Task::Docs(task) => docs::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
         Task::Style(task) => style::run(&task),

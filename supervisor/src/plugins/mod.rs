@@ -17,6 +17,7 @@ mod upcalls;
 pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 pub use registry::{PluginState, PluginSummary, Plugins, PluginsError, Settings};
 pub use sandbox::stage_main as sandbox_stage;
+pub use sandbox::{Outcome, Trial, Walls};
 pub use source::{HandleSource, NoHandles};
 pub use upcalls::ProgressReport;
 

@@ -49,6 +49,19 @@ pub(crate) struct Environment {
     pub(crate) stop: CancellationToken,
 }
 
+impl Environment {
+    /// Makes the directory of the plugins' state, too.
+    pub(crate) fn new(settings: Settings) -> Result<Self, PluginsError> {
+        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
+        let path = hull_dir.join("plugins");
+        std::fs::create_dir_all(&path).map_err(|source| PluginsError::StateDirectory { path, source })?;
+        let services = Services::new(keeper.clone());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let progress = broadcast::channel(256).0;
+        Ok(Self { hull_dir, executable, keeper, cgroups, handles, progress, services, tasks, stop })
+    }
+}
+
 /// The plugins. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugins(Arc<Inner>);
@@ -92,23 +105,8 @@ pub(crate) fn plugin_name(kind: PluginKind, driver: &str) -> String {
 impl Plugins {
     /// Finds the plugins. None is started before it is needed.
     pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
-        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
-        let state = hull_dir.join("plugins");
-        std::fs::create_dir_all(&state).map_err(|source| PluginsError::StateDirectory { path: state, source })?;
-        let installed = discover::installed(&executable, &hull_dir);
-        let services = Services::new(keeper.clone());
-        let environment = Environment {
-            hull_dir,
-            executable,
-            keeper,
-            cgroups,
-            handles,
-            progress: broadcast::channel(256).0,
-            services,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        };
-        let environment = Arc::new(environment);
+        let environment = Arc::new(Environment::new(settings)?);
+        let installed = discover::installed(&environment.executable, &environment.hull_dir);
         environment.services.adopt(&environment).await;
         Ok(Self(Arc::new(Inner {
             environment,

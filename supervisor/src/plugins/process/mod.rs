@@ -14,5 +14,5 @@ mod state;
 
 pub(crate) use call::{Deadline, Method};
 pub(crate) use handle::{Installed, Process, ProcessName, Spec, Status};
-pub(crate) use output::Output;
+pub(crate) use output::{Output, printable};
 pub(crate) use session::Heartbeat;

@@ -129,8 +129,9 @@ impl Owner {
         self.complaint = None;
         self.status.send_replace(Status::Starting);
         match sandbox::spawn_plugin(&self.spec).await {
-            Ok((child, sockets, stderr)) => {
+            Ok((mut child, sockets, stderr)) => {
                 let tasks = &self.spec.environment.tasks;
+                child.take_refusals().map(|refusals| tasks.spawn(refusals.follow()));
                 let (output, heartbeat) = (Output::default(), Arc::new(Heartbeat::new()));
                 let follow = output.clone().follow(self.spec.name.to_string(), stderr);
                 tasks.spawn(async move {

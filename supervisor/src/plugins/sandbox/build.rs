@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use hull_plugin::{Limits, Namespace, NetworkAccess, Sandbox, User};
 
 use super::ids;
-use super::plan::{Access, Identity, Landlock, Mount, MountKind, Network, Plan, Proc, Required};
+use super::plan::{Access, Heard, Identity, Landlock, Mount, MountKind, Network, Plan, Proc, Required};
 use super::spawn::SpawnError;
 use crate::cgroups::{Cgroup, CgroupLimits, Cgroups};
 use crate::plugins::process::Spec;
@@ -159,6 +159,7 @@ fn plan(wishes: Wishes) -> Result<Plan, SpawnError> {
         proc,
         landlock: landlock(sandbox),
         system_calls: system_calls(sandbox),
+        heard: Heard::asked_for(),
         open_files: limits.open_files,
     })
 }

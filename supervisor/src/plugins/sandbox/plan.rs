@@ -28,7 +28,17 @@ pub(crate) struct Plan {
     pub(crate) landlock: Option<Landlock>,
     /// Names and groups, on top of the base list.
     pub(crate) system_calls: Vec<String>,
+    pub(crate) heard: Heard,
     pub(crate) open_files: u64,
+}
+
+/// Which system calls the filter tells hulld of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Heard {
+    /// Those it refuses: they go to the log.
+    Refused,
+    /// Those it allows: their names go to a file in this directory.
+    Used(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

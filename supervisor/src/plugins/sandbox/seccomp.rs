@@ -1,14 +1,17 @@
 //! The system calls a program may make: a base list that tokio and the standard library live on, and groups on top.
 
+use std::os::fd::OwnedFd;
+
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
+use super::plan::{Heard, Plan};
 use super::stage::{Context, StageError};
 
-/// Files, memory, threads, time, sockets, signals, processes; nothing that changes mounts, namespaces or the machine.
+/// Files, memory, threads, time, sockets, signals, processes; no program that has no path (`execveat`), nothing that changes mounts, namespaces or the machine.
 const BASE: &str = "
     accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown clock_getres clock_gettime
     clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl
-    epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64
+    epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 execve exit exit_group faccessat faccessat2 fadvise64
     fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork
     fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_wait futex_wake futex_waitv get_robust_list getcwd
     getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid
@@ -42,6 +45,9 @@ const PRIVILEGED: &str = "
 
 /// The namespaces among the flags of `clone`.
 const NAMESPACE_FLAGS: u64 = 0x7e02_0080;
+/// Requests that put words into the mouth of whoever sits at a terminal: `TIOCSTI`, `TIOCLINUX`. They differ in their last
+/// digit only.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
 const SOCKET_FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Whether nothing is to be filtered (`@all`).
@@ -49,53 +55,93 @@ pub(super) fn is_open(granted: &[String]) -> bool {
     granted.iter().any(|name| name == "@all")
 }
 
-/// Puts the filter in force. What is not allowed fails with `EPERM`; `clone3`, whose flags cannot be looked at, with
-/// `ENOSYS`, after which libraries use `clone`.
-pub(super) fn load(granted: &[String]) -> Result<(), StageError> {
+/// Puts the filter in force and returns the descriptor on which hulld is asked about what is not allowed (and answers
+/// `EPERM`). `clone3`, whose flags cannot be looked at, fails with `ENOSYS`, after which libraries use `clone`.
+///
+/// When hulld has gone, what is not allowed fails with `ENOSYS`.
+pub(super) fn load(plan: &Plan) -> Result<Option<OwnedFd>, StageError> {
+    let granted = &plan.system_calls;
     if is_open(granted) {
-        return Ok(());
+        return Ok(None);
     }
     let what = "cannot filter system calls";
-    let mut filter = ScmpFilterContext::new(ScmpAction::Errno(libc::EPERM)).during(what)?;
-    filter.set_ctl_optimize(2).during(what)?; // a tree instead of a list: a few comparisons for each call
-    allow(&mut filter, BASE)?;
+    let mut filter = Filter::new(&plan.heard)?;
+    filter.allow(BASE)?;
     for name in granted {
         match name.as_str() {
-            "@mount" => allow(&mut filter, MOUNT)?,
-            "@namespace" => allow(&mut filter, NAMESPACE)?,
-            "@privileged" => allow(&mut filter, PRIVILEGED)?,
-            "@packet-sockets" => allow_family(&mut filter, libc::AF_PACKET)?,
-            name => allow(&mut filter, name)?,
+            "@mount" => filter.allow(MOUNT)?,
+            "@namespace" => filter.allow(NAMESPACE)?,
+            "@privileged" => filter.allow(PRIVILEGED)?,
+            "@packet-sockets" => filter.allow_family(libc::AF_PACKET)?,
+            name => filter.allow(name)?,
         }
     }
     if !granted.iter().any(|name| name == "@namespace" || name == "clone") {
-        let clone = ScmpSyscall::from_name("clone").during(what)?;
         let plain = ScmpArgCompare::new(0, ScmpCompareOp::MaskedEqual(NAMESPACE_FLAGS), 0);
-        filter.add_rule_conditional(ScmpAction::Allow, clone, &[plain]).during(what)?;
+        filter.allow_if("clone", plain)?;
         let clone3 = ScmpSyscall::from_name("clone3").during(what)?;
-        filter.add_rule(ScmpAction::Errno(libc::ENOSYS), clone3).during(what)?;
+        filter.context.add_rule(ScmpAction::Errno(libc::ENOSYS), clone3).during(what)?;
     }
     for family in SOCKET_FAMILIES {
-        allow_family(&mut filter, family)?;
+        filter.allow_family(family)?;
     }
-    let ioctl = ScmpSyscall::from_name("ioctl").during(what)?;
-    let no_typing = ScmpArgCompare::new(1, ScmpCompareOp::NotEqual, libc::TIOCSTI);
-    filter.add_rule_conditional(ScmpAction::Allow, ioctl, &[no_typing]).during(what)?;
-    filter.load().during(what)
+    filter.allow_requests()?;
+    filter.context.load().during(what)?;
+    let listener = filter.context.get_notify_fd().during("cannot listen to its system call filter")?;
+    hull_sys::message::inherited(listener).map(Some).during("cannot listen to its system call filter")
 }
 
-fn allow(filter: &mut ScmpFilterContext, names: &str) -> Result<(), StageError> {
-    for name in names.split_ascii_whitespace() {
-        // A name that this architecture or this libseccomp does not have cannot be called by it either.
-        if let Ok(number) = ScmpSyscall::from_name(name) {
-            filter.add_rule(ScmpAction::Allow, number).during(format_args!("cannot allow `{name}`"))?;
+/// A filter under construction.
+struct Filter {
+    context: ScmpFilterContext,
+    allowed: ScmpAction,
+}
+
+impl Filter {
+    fn new(heard: &Heard) -> Result<Self, StageError> {
+        let what = "cannot filter system calls";
+        let (allowed, otherwise) = match heard {
+            Heard::Refused => (ScmpAction::Allow, ScmpAction::Notify),
+            Heard::Used(_) => (ScmpAction::Notify, ScmpAction::Errno(libc::EPERM)),
+        };
+        let mut context = ScmpFilterContext::new(otherwise).during(what)?;
+        context.set_ctl_optimize(2).during(what)?; // a tree instead of a list: a few comparisons for each call
+        Ok(Self { context, allowed })
+    }
+
+    fn allow(&mut self, names: &str) -> Result<(), StageError> {
+        for name in names.split_ascii_whitespace() {
+            // By it the listening descriptor gets to hulld: it cannot be asked about.
+            let action = if name == "sendmsg" { ScmpAction::Allow } else { self.allowed };
+            // A name that this architecture or this libseccomp does not have cannot be called by it either.
+            if let Ok(number) = ScmpSyscall::from_name(name) {
+                self.context.add_rule(action, number).during(format_args!("cannot allow `{name}`"))?;
+            }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn allow_family(filter: &mut ScmpFilterContext, family: i32) -> Result<(), StageError> {
-    let socket = ScmpSyscall::from_name("socket").during("socket")?;
-    let family = ScmpArgCompare::new(0, ScmpCompareOp::Equal, u64::from(family.unsigned_abs()));
-    filter.add_rule_conditional(ScmpAction::Allow, socket, &[family]).during("cannot allow sockets").map(drop)
+    fn allow_if(&mut self, name: &str, condition: ScmpArgCompare) -> Result<(), StageError> {
+        let call = ScmpSyscall::from_name(name).during(name)?;
+        let added = self.context.add_rule_conditional(self.allowed, call, &[condition]);
+        added.during(format_args!("cannot allow `{name}`")).map(drop)
+    }
+
+    /// `ioctl` but for [`TYPING`]. The kernel looks at 32 bits of the request, so a comparison of all 64 would be no bar:
+    /// allowed is what differs from them in one of those bits.
+    fn allow_requests(&mut self) -> Result<(), StageError> {
+        let equal = |mask: u64, value| ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(mask), value);
+        for bit in (4..32).map(|shift| 1_u64 << shift) {
+            self.allow_if("ioctl", equal(bit, !TYPING[0] & bit))?;
+        }
+        let neighbours = (0..16).map(|low| (TYPING[0] & !0xf) | low);
+        for request in neighbours.filter(|request| !TYPING.contains(request)) {
+            self.allow_if("ioctl", equal(0xffff_ffff, request))?;
+        }
+        Ok(())
+    }
+
+    fn allow_family(&mut self, family: i32) -> Result<(), StageError> {
+        self.allow_if("socket", ScmpArgCompare::new(0, ScmpCompareOp::Equal, u64::from(family.unsigned_abs())))
+    }
 }

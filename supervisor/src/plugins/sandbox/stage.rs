@@ -20,6 +20,8 @@ use super::{rights, root, seccomp};
 /// What the stage says to hulld: a process and its number, or why there is none.
 pub(super) const STARTED: u8 = 0;
 pub(super) const FAILED: u8 = 1;
+/// The listening end of the filter.
+pub(super) const LISTENING: u8 = 2;
 
 /// What failed, with its cause, for a line of text.
 pub(super) struct StageError(String);
@@ -73,7 +75,7 @@ fn run(plan: OwnedFd, status: &OwnedFd, namespace: Option<OwnedFd>, guardian: Gu
         Side::Child => {
             drop(ours);
             build(&plan, &theirs, namespace)?;
-            exec(&plan)
+            exec(&plan, status)
         }
         Side::Parent { child, process } => {
             drop(theirs);
@@ -168,7 +170,7 @@ fn enter_again(plan: &Plan, made: &OwnedFd) -> Result<(), StageError> {
     unshare(CloneFlags::CLONE_NEWNS | other_namespaces(plan)).during("cannot make namespaces in its user namespace")
 }
 
-fn exec(plan: &Plan) -> Result<(), StageError> {
+fn exec(plan: &Plan, status: &OwnedFd) -> Result<(), StageError> {
     let program = c_string(plan.program.as_os_str().as_bytes()).during("the program's path")?;
     let arguments: Vec<CString> =
         plan.arguments.iter().map(|text| c_string(text.as_bytes())).collect::<Result<_, _>>().during("arguments")?;
@@ -180,7 +182,9 @@ fn exec(plan: &Plan) -> Result<(), StageError> {
         keep_over_exec(fd.as_fd()).during("its descriptors")?;
         std::mem::forget(fd); // it belongs to the program from now on
     }
-    seccomp::load(&plan.system_calls)?;
+    if let Some(listener) = seccomp::load(plan)? {
+        send(status.as_fd(), &[LISTENING], &[listener]).during("cannot report to hulld")?;
+    }
     let Err(error) = nix::unistd::execve(&program, &arguments, &environment);
     Err(StageError(format!("cannot run `{}`: {}", plan.program.display(), io::Error::from(error))))
 }
