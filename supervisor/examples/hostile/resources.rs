@@ -20,7 +20,11 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
 /// Far beyond every manifest's bound.
 const TOO_MANY: usize = 20_000;
 
+/// Processes, or threads where a program may start no process.
 fn fork_bomb() -> io::Result<()> {
+    if idle_child().is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)) {
+        return thread_bomb();
+    }
     let mut children = Vec::new();
     let end = (0..TOO_MANY).find_map(|_| match idle_child() {
         Ok(child) => {
@@ -33,6 +37,19 @@ fn fork_bomb() -> io::Result<()> {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*child), nix::sys::signal::Signal::SIGKILL);
     }
     eprintln!("{{\"forked\": {}}}", children.len());
+    end.map_or(Ok(()), Err)
+}
+
+fn thread_bomb() -> io::Result<()> {
+    let idle = || std::thread::Builder::new().stack_size(64 << 10).spawn(|| loop { std::thread::park() });
+    let (mut threads, mut end) = (0, None);
+    while threads < TOO_MANY && end.is_none() {
+        match idle() {
+            Ok(_) => threads += 1,
+            Err(error) => end = Some(error),
+        }
+    }
+    eprintln!("{{\"forked\": {threads}}}");
     end.map_or(Ok(()), Err)
 }
 

@@ -123,7 +123,7 @@ fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError
         return Ok(());
     }
     let path = mount::source(hull, pool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
     made.map_err(|error| ApiError::internal(format!("cannot make the directory `{}`: {error}", path.display())))
 }
 

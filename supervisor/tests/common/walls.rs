@@ -60,14 +60,46 @@ pub(crate) fn manifests() -> Vec<Manifest> {
 fn allowed(name: &str) -> Vec<(&'static str, &'static str)> {
     match name {
         "network-bridge" => vec![
-            ("netlink-route", "its work: links and addresses of the host"),
+            ("netlink-route", "its work: the host's links and addresses"),
+            ("connect-host-port", "in the host's network, as it must be, every local port is in reach"),
         ],
         "dnsmasq" => vec![
+            ("netlink-route", "NET_ADMIN: it puts clients' addresses into the neighbour table"),
+            ("connect-host-port", "in the host's network, as it must be, every local port is in reach"),
+            ("listen-on-low-port", "its work: DNS and DHCP"),
+            ("raw-socket", "NET_RAW: it asks by ping whether an address is in use"),
+            ("raw-socket-6", "NET_RAW: router advertisements"),
+            ("drop-to-foreign-group", "SETGID: it becomes nobody"),
         ],
-        "image-debian" => vec![
-        ],
-        "instance-container" => vec![
-        ],
+        "image-debian" => image_builder(),
         _ => Vec::new(),
     }
+}
+
+/// Root of a namespace of its own that builds a system in a chroot: over that namespace it may do what root does.
+fn image_builder() -> Vec<(&'static str, &'static str)> {
+    let own = "over its own namespaces only; nobody on the host";
+    let builds = "its work: it runs the packages' scripts";
+    let mut all: Vec<_> = [
+        "chroot",
+        "clone-user",
+        "clone3-user",
+        "drop-to-foreign-group",
+        "mount-bind",
+        "mount-tmpfs",
+        "open-filesystem",
+        "open-tree",
+        "pick-filesystem",
+        "set-domain-name",
+        "set-host-name",
+        "unshare-mount",
+        "unshare-network",
+        "unshare-user",
+    ]
+    .map(|name| (name, own))
+    .into();
+    let programs = ["execute-memory", "execute-shell", "execute-usr-program", "execute-written-program"];
+    all.extend(programs.map(|name| (name, builds)));
+    all.push(("connect-host-port", "it fetches packages through the host's network; the mirror may be local"));
+    all
 }
