@@ -45,6 +45,10 @@ pub use schema::{ConfigKey, ConfigMap, ValueKind};
 pub use serve::{
     DRIVER_FD, HELPER_FD, HOST_FD, LIFECYCLE_FD, serve_image, serve_instance, serve_network, serve_storage,
 };
+#[doc(hidden)] // the messages themselves; the other contracts' are in their modules
+pub use host::{HostRequest, HostResponse};
+#[doc(hidden)]
+pub use lifecycle::{LifecycleRequest, LifecycleResponse};
 pub use tarpc;
 pub use tarpc::context::Context;
 

@@ -16,16 +16,18 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Cgroups;
 use crate::events::Bus;
+use crate::gates::Gates;
 use crate::gateway;
 use crate::handles::Handles;
 use crate::hull::{Hull, Parts};
 use crate::images::Images;
 use crate::instances::{self, Instances};
 use crate::keeper::{KeeperClient, SUPERVISOR_FD, Shutdown};
-use crate::networks::{self, Networks};
+use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::{self, Plugins};
 use crate::profiles::Profiles;
+use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
@@ -92,7 +94,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     let cgroups = Cgroups::open(directory)?;
     let hull = assemble(directory, &executable, &keeper, cgroups.clone()).await?;
     let ended = instances::adopt_all(&hull).await?;
-    take_up(&hull, ended).await?;
+    recovery::take_up(&hull, ended).await?;
 
     let stop = CancellationToken::new();
     let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone() };
@@ -155,6 +157,8 @@ async fn assemble(
         operations: Registry::new(events.clone()),
         events,
         tasks: TaskTracker::new(),
+        gates: Gates::default(),
+        recovery: Recovery::default(),
         plugins,
         cgroups,
         keeper: keeper.clone(),
@@ -167,39 +171,6 @@ async fn assemble(
     });
     handles.set(hull.clone());
     Ok(hull)
-}
-
-/// Claims what cut plans are about, then takes them up and brings networks up, beside the API.
-async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> Result<(), Failure> {
-    let cut = hull.journal.open_entries().await?;
-    let guards: Vec<_> = cut.iter().map(|entry| instances::guard(entry, hull)).collect();
-    let hull_for_task = hull.clone();
-    hull.tasks.spawn(async move {
-        let hull = hull_for_task;
-        let networks = tokio::spawn(networks::ensure_all(hull.clone()));
-        for (entry, guard) in cut.iter().zip(guards) {
-            if let Err(error) = resume(entry, &hull).await {
-                tracing::error!(kind = entry.kind, operation = entry.operation, %error, "cannot take up a cut plan; tried again at the next start");
-            }
-            drop(guard);
-        }
-        if networks.await.is_err() {
-            tracing::error!("bringing up the networks failed");
-        }
-        instances::start_again(&hull, ended).await;
-    });
-    Ok(())
-}
-
-async fn resume(entry: &crate::state::Entry, hull: &Hull) -> Result<(), crate::api::ApiError> {
-    if instances::resume_plans(entry, hull).await?
-        || crate::storage::resume_plans(entry, hull).await?
-        || networks::resume_plans(entry, hull).await?
-        || crate::images::resume_plans(entry, hull).await?
-    {
-        return Ok(());
-    }
-    Err(crate::api::ApiError::internal("this hulld knows no such plan"))
 }
 
 /// By the keeper's signal, or by a client of the API.

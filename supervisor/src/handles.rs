@@ -18,6 +18,23 @@ impl Handles {
     }
 }
 
+impl Handles {
+    /// A process that has just started knows of nothing half-made by its predecessor: what is there is compared.
+    fn collect_after(&self, plugin: &str, pool: Option<&PoolName>) {
+        let Some(hull) = self.0.get().cloned() else { return };
+        let network = plugin.strip_prefix("network-").map(str::to_owned);
+        match (pool.cloned(), network) {
+            (Some(pool), _) => {
+                drop(hull.clone().tasks.spawn(async move { crate::storage::collect(&hull, &pool).await }))
+            }
+            (None, Some(driver)) => {
+                drop(hull.clone().tasks.spawn(async move { crate::networks::collect(&hull, &driver).await }))
+            }
+            (None, None) => {}
+        }
+    }
+}
+
 impl HandleSource for Handles {
     fn handles(&self, plugin: &str, pool: Option<&PoolName>) -> Vec<StoredHandle> {
         let Some(hull) = self.0.get() else { return Vec::new() };
@@ -34,7 +51,8 @@ impl HandleSource for Handles {
         }
     }
 
-    fn recovered(&self, plugin: &str, _: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
+    fn recovered(&self, plugin: &str, pool: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
+        self.collect_after(plugin, pool);
         for (object, outcome) in outcomes {
             match outcome {
                 Recovered::Adopted => tracing::debug!(plugin, object, "recovered"),

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Cgroups;
 use crate::events::Bus;
+use crate::gates::Gates;
 use crate::images::Images;
 use crate::instances::Instances;
 use crate::keeper::KeeperClient;
@@ -17,6 +18,7 @@ use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::Plugins;
 use crate::profiles::Profiles;
+use crate::recovery::Recovery;
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
@@ -35,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) operations: Registry,
     /// Everything that runs beside requests; awaited when the daemon ends.
     pub(crate) tasks: TaskTracker,
+    pub(crate) gates: Gates,
+    pub(crate) recovery: Recovery,
     pub(crate) plugins: Plugins,
     pub(crate) cgroups: Cgroups,
     pub(crate) keeper: KeeperClient,

@@ -14,6 +14,9 @@ pub mod cgroups;
 pub mod daemon;
 mod events;
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
+mod gates;
 mod gateway;
 mod handles;
 mod hull;
@@ -27,6 +30,7 @@ mod plans;
 pub mod plugins;
 mod profiles;
 mod projects;
+mod recovery;
 mod server;
 mod state;
 mod storage;

@@ -84,7 +84,10 @@ impl From<StateError> for ApiError {
             message = format!("{message}: {cause}");
             source = cause.source();
         }
-        Self::internal(message)
+        match error {
+            StateError::Full { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, message),
+            _ => Self::internal(message),
+        }
     }
 }
 

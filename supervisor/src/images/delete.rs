@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::model::{Image, volume_of};
 use super::store;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 
 pub(super) async fn delete(hull: &Hull, fingerprint: &Fingerprint) -> Result<(), ApiError> {
+    hull.recovery.through(Noun::Images).await;
     let _flight = hull.images.flights.board(format!("image/{fingerprint}")).await;
     let image = hull.images.find(fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;
     let pools = hull.storage.pools().into_iter().map(|pool| pool.name.clone());
@@ -30,6 +33,10 @@ impl Plan for DeleteImage {
     const KIND: &'static str = "delete-image";
     const STEPS: &'static [&'static str] = &["volumes", "files"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    fn sites(&self) -> Vec<Site> {
+        self.pools.iter().cloned().map(Site::Pool).collect()
+    }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "files" {

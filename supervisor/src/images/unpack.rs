@@ -10,9 +10,11 @@ use super::model::volume_of;
 use super::progress::reported;
 use super::registry::Images;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::Handle;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::storage::{VolumeRow, insert_volume};
 
 impl Images {
@@ -28,6 +30,7 @@ impl Images {
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
         }
+        hull.recovery.through(Noun::Images).await;
         let _flight = self.flights.board(format!("image/{fingerprint}")).await;
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
@@ -74,6 +77,10 @@ impl Plan for UnpackImage {
     const KIND: &'static str = "unpack-image";
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.clone())]
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let image = hull.images.find(&self.fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;

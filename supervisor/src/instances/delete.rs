@@ -10,6 +10,7 @@ use super::model::Record;
 use super::registry::Entry;
 use super::{store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
@@ -42,6 +43,10 @@ impl Plan for Delete {
     const KIND: &'static str = "delete-instance";
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    fn sites(&self) -> Vec<Site> {
+        self.record.pool.iter().cloned().map(Site::Pool).collect()
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let Some(pool) = &self.record.pool else { return Ok(()) };

@@ -14,6 +14,7 @@
 mod adopt;
 mod api;
 mod cgroup;
+mod collect;
 mod configure;
 mod console;
 mod create;
@@ -23,6 +24,7 @@ mod exec;
 mod exec_control;
 mod expand;
 mod files;
+pub(crate) mod fuzzing;
 mod identity;
 mod idmap;
 mod limits;
@@ -37,8 +39,9 @@ mod state;
 mod store;
 pub(crate) mod validate;
 
-pub(crate) use adopt::{adopt_all, guard, resume_plans, start_again};
+pub(crate) use adopt::{Guards, PLAN_KINDS, adopt_all, guard, plan_points, resume_plans, start_again};
 pub(crate) use api::routes;
+pub(crate) use collect::collect;
 pub(crate) use model::{Devices, Record};
 pub(crate) use power::stop_all;
 pub(crate) use registry::{Entry, Instances};

@@ -143,6 +143,7 @@ async fn stop_together(hull: &Hull, stopping: Vec<Arc<Entry>>) {
         let (config, _) = expand::expand(hull, &entry.record());
         let patience = config.get("boot.host_shutdown_timeout").and_then(|text| text.parse().ok()).unwrap_or(30);
         let operation = OperationId::random();
+        entry.stops_with_host.store(true, std::sync::atomic::Ordering::Relaxed);
         let clean = stop(hull, &entry, How::Clean(Some(Duration::from_secs(patience))), &operation).await;
         if clean.is_err()
             && let Err(error) = kill(hull, &entry, &operation).await

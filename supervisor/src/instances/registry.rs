@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     busy: Mutex<Option<&'static str>>,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// It is stopped because the host shuts down, and is to run again with it.
+    pub(super) stops_with_host: std::sync::atomic::AtomicBool,
     /// Two settlers would undo each other's work.
     pub(super) settling: tokio::sync::Mutex<()>,
 }
@@ -114,6 +116,7 @@ impl Entry {
             live: watch::Sender::new(Live::Stopped),
             busy: Mutex::new(None),
             applied: Mutex::new(None),
+            stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
         })
     }

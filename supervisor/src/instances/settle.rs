@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hull_plugin::network::Attachment;
 use hull_plugin::{DeviceName, OperationId};
@@ -10,6 +11,7 @@ use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
 use super::{cgroup, delete, expand, start, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::sys::process_ended;
 
@@ -70,6 +72,7 @@ pub(super) async fn release(
         }
     };
     let driver_then_nics = async {
+        let _inside = hull.gates.enter([Site::Networks]).await;
         let cleaned = match hull.plugins.instance(&record.driver) {
             Ok(driver) => driver.cleanup(operation, &record.name.id()).await.map_err(ApiError::from),
             Err(error) => Err(error.into()),
@@ -112,7 +115,8 @@ pub(super) async fn detach_nics(
 
 pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Record) {
     let mut record = record.clone();
-    record.config.insert("volatile.last_state.power".into(), "STOPPED".into());
+    let power = if entry.stops_with_host.load(Ordering::Relaxed) { "RUNNING" } else { "STOPPED" };
+    record.config.insert("volatile.last_state.power".into(), power.into());
     record.config.retain(|key, _| !(key.starts_with("volatile.") && key.ends_with(".host_name")));
     let stored = record.clone();
     let written = hull.database.write(move |tx| {

@@ -23,6 +23,7 @@ use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
 use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
@@ -146,6 +147,10 @@ impl Plan for Start {
     const KIND: &'static str = "start-instance";
     const STEPS: &'static [&'static str] = &["prepare", "connect", "init"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Networks]
+    }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         match step {

@@ -45,6 +45,11 @@ impl Networks {
         self.read().values().map(|(network, _)| network.clone()).collect()
     }
 
+    /// Those that networks name, installed or not.
+    pub(crate) fn drivers(&self) -> std::collections::BTreeSet<String> {
+        self.all().iter().map(|network| network.driver.clone()).collect()
+    }
+
     pub(super) fn status(&self, name: &str) -> Status {
         self.read().get(name).map_or(Status::Pending, |(_, status)| status.clone())
     }

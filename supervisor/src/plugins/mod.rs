@@ -21,4 +21,5 @@ pub use sandbox::{Outcome, Trial, Walls};
 pub use source::{HandleSource, NoHandles};
 pub use upcalls::ProgressReport;
 
+pub(crate) use discover::parse as manifest;
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};

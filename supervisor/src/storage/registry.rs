@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hull_plugin::{PoolName, VolumeName};
+use hull_sys::identity::Identity;
 
 use super::model::{Pool, VolumeRow};
 use super::store;
@@ -14,6 +15,8 @@ pub(crate) struct Storage {
     known: RwLock<Known>,
     /// Pools whose process may still hold a directory that is gone.
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
+    /// Which directory was at each pool's place when it was last used.
+    pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
     /// One change of a pool or custom volume at a time, from check to publication.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
@@ -33,7 +36,12 @@ impl Storage {
         for volume in store::all_volumes(database)? {
             known.insert(volume);
         }
-        Ok(Self { known: RwLock::new(known), deleted: Mutex::default(), changing: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            known: RwLock::new(known),
+            deleted: Mutex::default(),
+            places: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
+        })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {

@@ -14,6 +14,8 @@ use crate::plugins::Environment;
 
 /// How long a call waits for a plugin that is starting, restarting or taking its objects over.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Which process: one a driver, or one a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,6 +96,7 @@ impl Process {
         if let Status::Ready(session) = &*self.status.borrow() {
             return Ok(session.clone());
         }
+        self.installed()?;
         self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
         let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
@@ -126,6 +129,24 @@ impl Process {
         self.send(Command::Reset).await;
     }
 
+    /// Ends the process that runs now, if one does, and returns when it is gone.
+    ///
+    /// # Errors
+    /// `Unavailable`: it does not end.
+    pub(crate) async fn replace(&self) -> Result<(), DriverError> {
+        let old = match self.status() {
+            Status::Stopped => return Ok(()),
+            Status::Starting => self.ready().await.ok(),
+            Status::Ready(session) => Some(session),
+            Status::Failed(_) => None,
+        };
+        self.restart().await;
+        let Some(old) = old else { return Ok(()) };
+        tokio::time::timeout(FAREWELL, old.gone.cancelled()).await.map_err(|_elapsed| {
+            DriverError::new(Code::Unavailable, format!("the process of plugin `{}` does not end", self.spec.name))
+        })
+    }
+
     /// Returns when the owner has acted on it.
     async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (done, acted) = oneshot::channel();
@@ -133,6 +154,16 @@ impl Process {
         if self.commands.send(command(done)).await.is_ok() {
             let _ = acted.await;
         }
+    }
+
+    /// A program that is away is no crash: nothing is counted, and the first call after its return starts it.
+    fn installed(&self) -> Result<(), DriverError> {
+        let program = &self.spec.installed.executable;
+        if program.exists() {
+            return Ok(());
+        }
+        let message = format!("the program of plugin `{}` is missing: `{}`", self.spec.name, program.display());
+        Err(DriverError::new(Code::Unavailable, message).hint("install it again"))
     }
 
     fn quarantined(&self, reason: &str) -> DriverError {
