@@ -74,7 +74,8 @@ pub struct Sandbox {
     pub execute: Vec<PathBuf>,
     /// Device nodes; `/dev/null`, `zero`, `full`, `random` and `urandom` always are.
     pub devices: Vec<PathBuf>,
-    /// System calls or groups (`@mount`, `@namespace`, `@privileged`, `@netlink-route`, `@packet-sockets`) on top of the base
+    /// System calls or groups (`@mount`, `@namespace`, `@privileged`, `@netlink-route`, `@netlink-netfilter`,
+    /// `@packet-sockets`) on top of the base
     /// list and of what follows from the other grants: changing files from `write`, `state` and `pool`, processes from
     /// `execute`, connections from `network`, changing ids from the capabilities for it.
     /// `@all`: no filter, and programs that change ids work (no `no_new_privs`). Both are inherited and can never be taken

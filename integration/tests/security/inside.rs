@@ -21,7 +21,8 @@ fn sec_cve_2016_8649_no_descriptor_is_left_to_anybody() -> Result<()> {
     let web = host.running("web")?;
     // `ls` has the directory that it lists.
     let listed = web.exec(&["ls", "-l", "/proc/self/fd/"])?.ok()?;
-    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split(" -> ").next()?.split_whitespace().last()).collect();
+    let numbers: Vec<&str> =
+        listed.lines().filter_map(|line| line.split(" -> ").next()?.split_whitespace().last()).collect();
     assert!(numbers.iter().all(|number| ["0", "1", "2", "3"].contains(number)), "{listed}");
     for link in listed.lines().filter(|line| line.contains(" -> ")) {
         let target = link.split(" -> ").nth(1).unwrap_or("");
@@ -137,7 +138,10 @@ fn sec_cve_2015_1334_kernel_controls_are_masked() -> Result<()> {
         let read = web.exec(&["head", "-c", "64", file])?;
         assert_eq!(read.stdout, "", "{file}");
     }
-    let mounted = sh(&web, "mkdir /tmp/p; mount -t proc proc /tmp/p && (echo x > /tmp/p/sysrq-trigger) 2>/dev/null && echo WRITTEN; true")?;
+    let mounted = sh(
+        &web,
+        "mkdir /tmp/p; mount -t proc proc /tmp/p && (echo x > /tmp/p/sysrq-trigger) 2>/dev/null && echo WRITTEN; true",
+    )?;
     assert!(!mounted.contains("WRITTEN"), "{mounted}");
     host.assert_nothing_leaked()
 }
@@ -154,7 +158,10 @@ fn sec_cve_2016_10124_the_terminal_is_the_containers_own() -> Result<()> {
         if only_hull(&host) {
             // Number 0 is the console's; the host's terminal, whose number may be any, is not in sight.
             let listed = sh(&web, "ls /dev/pts")?;
-            assert!(listed.split_whitespace().all(|name| name == "ptmx" || name.parse::<u32>().is_ok_and(|n| n < 8)), "{listed}");
+            assert!(
+                listed.split_whitespace().all(|name| name == "ptmx" || name.parse::<u32>().is_ok_and(|n| n < 8)),
+                "{listed}"
+            );
         }
     }
     host.assert_nothing_leaked()
@@ -209,7 +216,15 @@ fn sec_t22_a_container_that_takes_all_it_can() -> Result<()> {
 fn sec_cve_2016_3697_users_that_are_no_numbers() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("web")?;
-    for user in [json!("root"), json!("1000"), json!(-1), json!(4_294_967_295_u64), json!(4_294_967_296_u64), json!(1.5), json!([0])] {
+    for user in [
+        json!("root"),
+        json!("1000"),
+        json!(-1),
+        json!(4_294_967_295_u64),
+        json!(4_294_967_296_u64),
+        json!(1.5),
+        json!([0]),
+    ] {
         let body = json!({"command": ["sh", "-c", "/bin/busybox id -u > /tmp/who"], "user": user, "wait-for-websocket": false, "interactive": false});
         web.exec(&["sh", "-c", "/bin/busybox rm -f /tmp/who"])?.ok()?;
         let begun = host.rest.post("/1.0/instances/web/exec", &body)?;

@@ -36,7 +36,12 @@ fn sec_cve_2021_30465_a_folder_that_becomes_a_link() -> Result<()> {
         let pushed = host.rest.request("POST", url, &headers, b"overwritten")?;
         reached += u32::from(pushed.status == 200);
         if round % 3 == 0 {
-            let _either_way = host.rest.request("POST", "/1.0/instances/web/files?path=/tmp/way/d", &[("X-LXD-type", "directory")], b"")?;
+            let _either_way = host.rest.request(
+                "POST",
+                "/1.0/instances/web/files?path=/tmp/way/d",
+                &[("X-LXD-type", "directory")],
+                b"",
+            )?;
             let _either_way = host.rest.delete(url)?;
         }
         canary.assert_untouched()?;
@@ -64,10 +69,14 @@ fn sec_cve_2015_1335_mount_targets_are_links() -> Result<()> {
     fs::create_dir(&share)?;
     let web = host.running("web")?;
     let outside = canary.folder.display();
-    let links = format!("/bin/busybox ln -s {outside} /absolute; /bin/busybox ln -s ../../../../..{outside} /up; /bin/busybox ln -s /proc/1/root /magic");
+    let links = format!(
+        "/bin/busybox ln -s {outside} /absolute; /bin/busybox ln -s ../../../../..{outside} /up; /bin/busybox ln -s /proc/1/root /magic"
+    );
     web.exec(&["sh", "-c", &links])?.ok()?;
     let source = format!("source={}", share.display());
-    for (number, path) in ["/absolute", "/up", "/absolute/deep", "/magic/tmp/m", "/proc/self/fd", "/dev/../absolute"].iter().enumerate() {
+    for (number, path) in
+        ["/absolute", "/up", "/absolute/deep", "/magic/tmp/m", "/proc/self/fd", "/dev/../absolute"].iter().enumerate()
+    {
         let (name, path) = (format!("d{number}"), format!("path={path}"));
         let _either_way = host.client(&["config", "device", "add", "web", &name, "disk", &source, &path])?;
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;

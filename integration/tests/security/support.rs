@@ -20,7 +20,8 @@ pub(crate) struct Canary {
 impl Canary {
     pub(crate) fn new(host: &Host) -> Result<Self> {
         let folder = host.folder().join("canary");
-        for name in ["file", "metadata.yaml", "etc/passwd", "sbin/init", "null", "console", "dev/null", "proc/version"] {
+        for name in ["file", "metadata.yaml", "etc/passwd", "sbin/init", "null", "console", "dev/null", "proc/version"]
+        {
             let path = folder.join(name);
             fs::create_dir_all(path.parent().context("a parent")?)?;
             fs::write(path, SECRET)?;

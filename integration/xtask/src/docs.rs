@@ -74,11 +74,19 @@ fn rows(manifest: &Table, text: &mut String) {
     let name = word(manifest, "name");
     let none = Table::new();
     let table = |of: &Table, key: &str| of.get(key).and_then(Value::as_table).cloned().unwrap_or_else(Table::new);
-    text.push_str(&row(&format!("`{name}`"), &word(manifest, "kind"), &table(manifest, "sandbox"), &table(manifest, "limits")));
+    text.push_str(&row(
+        &format!("`{name}`"),
+        &word(manifest, "kind"),
+        &table(manifest, "sandbox"),
+        &table(manifest, "limits"),
+    ));
     let helper = manifest.get("helper").and_then(Value::as_table);
     if let Some(helper) = helper {
         let mut sandbox = table(manifest, "sandbox");
-        sandbox.insert("capabilities".into(), helper.get("capabilities").cloned().unwrap_or_else(|| Value::Array(Vec::new())));
+        sandbox.insert(
+            "capabilities".into(),
+            helper.get("capabilities").cloned().unwrap_or_else(|| Value::Array(Vec::new())),
+        );
         sandbox.insert("system_calls".into(), Value::Array(vec!["@all".into()]));
         text.push_str(&row(&format!("`{name}` / `{}`", word(helper, "program")), "helper", &sandbox, &none));
     }
@@ -97,7 +105,14 @@ fn row(process: &str, kind: &str, sandbox: &Table, limits: &Table) -> String {
     let word = |key: &str, default: &str| sandbox.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
     let flag = |key: &str| sandbox.get(key).and_then(Value::as_bool) == Some(true);
     let names = |key: &str| -> Vec<String> {
-        sandbox.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        sandbox
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let own = |flags: &[(&str, &str)]| -> Vec<String> {
         flags.iter().filter(|(key, _)| flag(key)).map(|(_, path)| (*path).to_owned()).collect()
@@ -108,7 +123,9 @@ fn row(process: &str, kind: &str, sandbox: &Table, limits: &Table) -> String {
         count if count > FEW => format!("{count}"),
         _ => capabilities.join(", "),
     };
-    let over = if sandbox.get("user").and_then(Value::as_str).is_some_and(|user| user != "host-root") && capabilities != "—" {
+    let over = if sandbox.get("user").and_then(Value::as_str).is_some_and(|user| user != "host-root")
+        && capabilities != "—"
+    {
         ", over its own namespaces only"
     } else {
         ""

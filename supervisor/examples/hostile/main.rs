@@ -30,7 +30,9 @@ fn main() {
             // A process of its own: what an attempt has changed is nothing to the next.
             let outcome = match processes::ABOUT_ITSELF.contains(&name) {
                 true => describe(attempt(&targets)),
-                false => sys::apart(|| describe(attempt(&targets))).unwrap_or_else(|error| format!("not tried: {error}")),
+                false => {
+                    sys::apart(|| describe(attempt(&targets))).unwrap_or_else(|error| format!("not tried: {error}"))
+                }
             };
             println!("{}", serde_json::json!({ "attempt": name, "outcome": outcome }));
         }
@@ -38,8 +40,14 @@ fn main() {
 }
 
 fn all() -> Vec<Attempt> {
-    let groups =
-        [files::ATTEMPTS, processes::ATTEMPTS, mounts::ATTEMPTS, network::ATTEMPTS, kernel::ATTEMPTS, resources::ATTEMPTS];
+    let groups = [
+        files::ATTEMPTS,
+        processes::ATTEMPTS,
+        mounts::ATTEMPTS,
+        network::ATTEMPTS,
+        kernel::ATTEMPTS,
+        resources::ATTEMPTS,
+    ];
     groups.concat()
 }
 

@@ -17,7 +17,9 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("pivot-root", |_| try_call(libc::SYS_pivot_root, &[c"/usr".as_ptr().addr(), c"/usr".as_ptr().addr()])),
     ("chroot", |_| path_call(libc::SYS_chroot, c"/usr", 0)),
     ("open-tree", |_| open_tree().map(drop)),
-    ("move-mount", |_| try_call(libc::SYS_move_mount, &[at(), c"/usr".as_ptr().addr(), at(), c"/usr/share".as_ptr().addr(), 0])),
+    ("move-mount", |_| {
+        try_call(libc::SYS_move_mount, &[at(), c"/usr".as_ptr().addr(), at(), c"/usr/share".as_ptr().addr(), 0])
+    }),
     ("open-filesystem", |_| path_call(libc::SYS_fsopen, c"tmpfs", 0)),
     ("pick-filesystem", |_| try_call(libc::SYS_fspick, &[at(), c"/usr".as_ptr().addr(), 0])),
     ("clear-read-only", |_| clear_read_only()),

@@ -74,6 +74,7 @@ fn netlink_change(protocol: i32, kind: u16, body: &[u8]) -> io::Result<()> {
     let answer = [0_u8; 256];
     let flags = libc::MSG_DONTWAIT as usize;
     let received = call(libc::SYS_recvfrom, [socket, address(&answer), answer.len(), flags, 0, 0])?;
-    let error = answer[..received].get(16..20).map_or(0, |bytes| i32::from_ne_bytes(*bytes.first_chunk().unwrap_or(&[0; 4])));
+    let error =
+        answer[..received].get(16..20).map_or(0, |bytes| i32::from_ne_bytes(*bytes.first_chunk().unwrap_or(&[0; 4])));
     if error < 0 { Err(io::Error::from_raw_os_error(-error)) } else { Ok(()) }
 }

@@ -170,9 +170,8 @@ fn secrets(targets: &Targets) -> io::Result<()> {
 }
 
 fn inherited(targets: &Targets) -> io::Result<()> {
-    let open = |number: &i32| {
-        try_call(libc::SYS_fcntl, &[number.cast_unsigned() as usize, libc::F_GETFD as usize]).is_ok()
-    };
+    let open =
+        |number: &i32| try_call(libc::SYS_fcntl, &[number.cast_unsigned() as usize, libc::F_GETFD as usize]).is_ok();
     (3 + targets.descriptors..4096).find(open).map(drop).ok_or(io::ErrorKind::NotFound.into())
 }
 

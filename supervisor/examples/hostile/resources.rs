@@ -22,10 +22,11 @@ const TOO_MANY: usize = 20_000;
 
 /// Processes, or threads where a program may start no process.
 fn fork_bomb() -> io::Result<()> {
-    if idle_child().is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)) {
-        return thread_bomb();
-    }
-    let mut children = Vec::new();
+    let mut children = match idle_child() {
+        Ok(child) => vec![child],
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => return thread_bomb(),
+        Err(error) => return Err(error),
+    };
     let end = (0..TOO_MANY).find_map(|_| match idle_child() {
         Ok(child) => {
             children.push(child);
@@ -41,7 +42,13 @@ fn fork_bomb() -> io::Result<()> {
 }
 
 fn thread_bomb() -> io::Result<()> {
-    let idle = || std::thread::Builder::new().stack_size(64 << 10).spawn(|| loop { std::thread::park() });
+    let idle = || {
+        std::thread::Builder::new().stack_size(64 << 10).spawn(|| {
+            loop {
+                std::thread::park()
+            }
+        })
+    };
     let (mut threads, mut end) = (0, None);
     while threads < TOO_MANY && end.is_none() {
         match idle() {

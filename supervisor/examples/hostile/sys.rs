@@ -51,7 +51,11 @@ pub(crate) fn apart(work: impl FnOnce() -> String) -> io::Result<String> {
     if !text.is_empty() {
         return Ok(text);
     }
-    if libc::WIFEXITED(status) { Ok("allowed".into()) } else { Ok(format!("killed by signal {}", libc::WTERMSIG(status))) }
+    if libc::WIFEXITED(status) {
+        Ok("allowed".into())
+    } else {
+        Ok(format!("killed by signal {}", libc::WTERMSIG(status)))
+    }
 }
 
 /// A process that does nothing until it is killed; `fork`, so that no memory is shared.

@@ -16,7 +16,7 @@ mod store;
 mod trim;
 
 pub(crate) use client::ended;
-pub(crate) use message::reread;
 pub use client::{Exited, KeeperClient, Shutdown};
+pub(crate) use message::reread;
 pub use run::{SUPERVISOR_FD, main};
 pub use store::in_thread;

@@ -56,8 +56,10 @@ impl Ground {
         let outcome = self.run(subject, names).await;
         let lines = outcome.output.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let outcomes: BTreeMap<_, _> =
-            lines.map(|line| (text(&line["attempt"]), text(&line["outcome"]))).filter(|(name, _)| !name.is_empty()).collect();
+        let outcomes: BTreeMap<_, _> = lines
+            .map(|line| (text(&line["attempt"]), text(&line["outcome"])))
+            .filter(|(name, _)| !name.is_empty())
+            .collect();
         assert_eq!(outcome.end, "exited with status 0", "{}: {outcome:?}", subject.name);
         eprintln!("{}: {outcomes:?}", subject.name);
         outcomes

@@ -22,7 +22,9 @@ pub(crate) fn programs() -> &'static Path {
         assert!(probe.is_file() && hostile.is_file(), "`cargo test` builds the examples: {}", probe.display());
         let place = hulld.with_file_name("hulld-tests");
         std::fs::create_dir_all(&place).unwrap();
-        for (from, name) in [(&hulld, "hulld"), (&probe, "storage-probe"), (&hostile, "hostile"), (&hostile, "hull-init")] {
+        for (from, name) in
+            [(&hulld, "hulld"), (&probe, "storage-probe"), (&hostile, "hostile"), (&hostile, "hull-init")]
+        {
             let (to, fresh) = (place.join(name), place.join(format!("{name}.{}", std::process::id())));
             std::fs::copy(from, &fresh).unwrap();
             std::fs::rename(&fresh, &to).unwrap(); // parallel tests never see half a program

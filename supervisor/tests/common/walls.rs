@@ -37,7 +37,8 @@ pub(crate) fn all() -> Vec<Subject> {
         let services: Vec<String> = manifest.services.iter().map(|service| service.name.clone()).collect();
         let listed = allowed(&name);
         let walls = Walls::Plugin(manifest.clone());
-        subjects.push(Subject { name, logged_as, walls, descriptors: 3, allowed: listed });
+        let descriptors = 3 + i32::from(manifest.helper.is_some());
+        subjects.push(Subject { name, logged_as, walls, descriptors, allowed: listed });
         for service in services {
             let walls = Walls::Service(manifest.clone(), service.clone());
             let (name, allowed) = (format!("{}/{service}", manifest.name), allowed(&service));
@@ -61,6 +62,7 @@ fn allowed(name: &str) -> Vec<(&'static str, &'static str)> {
     match name {
         "network-bridge" => vec![
             ("netlink-route", "its work: the host's links and addresses"),
+            ("netlink-netfilter", "its work: nft loads the rules"),
             ("connect-host-port", "in the host's network, as it must be, every local port is in reach"),
         ],
         "dnsmasq" => vec![
@@ -71,6 +73,9 @@ fn allowed(name: &str) -> Vec<(&'static str, &'static str)> {
             ("raw-socket-6", "NET_RAW: router advertisements"),
             ("drop-to-foreign-group", "SETGID: it becomes nobody"),
         ],
+        "instance-container" => {
+            vec![("drop-to-foreign-group", "SETGID over its own namespace: it maps containers' groups")]
+        }
         "image-debian" => image_builder(),
         _ => Vec::new(),
     }

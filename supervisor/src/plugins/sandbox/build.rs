@@ -272,7 +272,6 @@ fn system_calls(sandbox: &Sandbox) -> Vec<String> {
         (runs, "@processes"),
         (can(&["SETUID", "SETGID", "SETPCAP"]), "@identity"),
         (sandbox.network != NetworkAccess::None, "@network"),
-        (sandbox.network == NetworkAccess::Host, "@netlink-netfilter"),
     ];
     let followed = groups.into_iter().filter(|(granted, _)| *granted).map(|(_, name)| name.to_owned());
     sandbox.system_calls.iter().cloned().chain(followed).collect()

@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::Interest;
 
-use super::plan::Heard;
+use super::plan::{Heard, Plan};
 use crate::plugins::process::printable;
 
 /// A directory: filters tell what is used, instead of what is refused.
@@ -31,16 +31,18 @@ pub(crate) struct Refusals {
     name: String,
     listener: OwnedFd,
     heard: Heard,
+    granted: Vec<String>,
 }
 
 impl Refusals {
-    pub(super) fn new(name: String, listener: OwnedFd, heard: Heard) -> Self {
-        Self { name, listener, heard }
+    pub(super) fn new(plan: &Plan, listener: OwnedFd) -> Self {
+        let (name, heard, granted) = (plan.name.clone(), plan.heard.clone(), plan.system_calls.clone());
+        Self { name, listener, heard, granted }
     }
 
     /// A service's, found again by a new supervisor.
     pub(crate) fn again(name: &str, listener: OwnedFd) -> Self {
-        Self::new(name.replace('/', "."), listener, Heard::asked_for())
+        Self { name: name.replace('/', "."), listener, heard: Heard::asked_for(), granted: Vec::new() }
     }
 
     pub(crate) fn listener(&self) -> BorrowedFd<'_> {
@@ -49,10 +51,10 @@ impl Refusals {
 
     /// Answers until the last process with this filter has ended.
     pub(crate) async fn follow(self) {
-        let Self { name, listener, heard } = self;
+        let Self { name, listener, heard, granted } = self;
         let result = match heard {
             Heard::Refused => refuse(&name, listener).await,
-            Heard::Used(folder) => record(folder.join(&name), listener).await,
+            Heard::Used(folder) => record(&folder, &name, &granted, listener).await,
         };
         if let Err(error) = result {
             tracing::warn!(plugin = %name, %error, "its refused system calls are not logged any more");
@@ -90,10 +92,15 @@ async fn refuse(name: &str, listener: OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets every call through and appends each name once to `file`.
-async fn record(file: PathBuf, listener: OwnedFd) -> io::Result<()> {
+/// Lets every call through and appends each name once to `NAME` in `folder`; `NAME.granted` has what there is to use, a group
+/// and a call a line.
+async fn record(folder: &Path, name: &str, granted: &[String], listener: OwnedFd) -> io::Result<()> {
     use std::io::Write;
-    let mut file = std::fs::File::options().create(true).append(true).open(file)?;
+    if !granted.is_empty() {
+        let lines = super::seccomp::allowed(granted).into_iter().map(|(group, call)| format!("{group} {call}\n"));
+        std::fs::write(folder.join(format!("{name}.granted")), lines.collect::<String>())?;
+    }
+    let mut file = std::fs::File::options().create(true).append(true).open(folder.join(name))?;
     let listener = crate::sys::watch(listener, Interest::READABLE)?;
     let mut seen = std::collections::BTreeSet::new();
     while let Some(request) = listener.async_io(Interest::READABLE, next).await? {

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use caps::{CapSet, Capability, CapsHashSet};
+use hull_plugin::Namespace;
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, Scope,
 };
-use hull_plugin::Namespace;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::plan::Landlock;

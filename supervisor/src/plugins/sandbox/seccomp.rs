@@ -117,6 +117,27 @@ pub(super) fn load(plan: &Plan) -> Result<Option<OwnedFd>, StageError> {
     hull_sys::message::inherited(listener).map(Some).during("cannot listen to its system call filter")
 }
 
+/// What a filter for these grants allows: the group, or a name of its own, and each call. Sockets are apart, by family.
+pub(super) fn allowed(granted: &[String]) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for name in std::iter::once("@base").chain(granted.iter().map(String::as_str)) {
+        let calls = match name {
+            "@base" => BASE,
+            "@files" => FILES,
+            "@processes" => PROCESSES,
+            "@identity" => IDENTITY,
+            "@network" => NETWORK,
+            "@mount" => MOUNT,
+            "@namespace" => NAMESPACE,
+            "@privileged" => PRIVILEGED,
+            name if name.starts_with('@') => "",
+            name => name,
+        };
+        all.extend(calls.split_ascii_whitespace().map(|call| (name.to_owned(), call.to_owned())));
+    }
+    all
+}
+
 /// A filter under construction.
 struct Filter {
     context: ScmpFilterContext,
@@ -169,9 +190,8 @@ impl Filter {
 
     /// A `socket` of one netlink protocol: behind each is another part of the kernel.
     fn allow_netlink(&mut self, protocol: i32) -> Result<(), StageError> {
-        let equal = |argument, value: i32| {
-            ScmpArgCompare::new(argument, ScmpCompareOp::Equal, u64::from(value.unsigned_abs()))
-        };
+        let equal =
+            |argument, value: i32| ScmpArgCompare::new(argument, ScmpCompareOp::Equal, u64::from(value.unsigned_abs()));
         let socket = ScmpSyscall::from_name("socket").during("socket")?;
         let conditions = [equal(0, libc::AF_NETLINK), equal(2, protocol)];
         let added = self.context.add_rule_conditional(self.allowed, socket, &conditions);

@@ -175,7 +175,7 @@ impl Start<'_> {
         }
         reap(stage).await;
         let Said { pid, process, listener } = answer.map_err(|_| SpawnError::Slow)??;
-        let refusals = listener.map(|listener| Refusals::new(plan.name.clone(), listener, plan.heard.clone()));
+        let refusals = listener.map(|listener| Refusals::new(plan, listener));
         Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)?, refusals })
     }
 }
