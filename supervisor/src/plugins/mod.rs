@@ -24,6 +24,7 @@ pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 pub use replace::{Grant, Restart};
 pub use registry::{PluginFailure, PluginState, PluginSummary, Plugins, PluginsError, Settings};
 pub use sandbox::stage_main as sandbox_stage;
+pub use sandbox::{Outcome, Trial, Walls};
 pub use source::{HandleSource, NoHandles, Notice};
 pub use survey::{Examined, Observed, Room};
 pub use upcalls::ProgressReport;

@@ -206,8 +206,9 @@ impl Owner {
         self.generation += 1;
         let first = self.generation == 1;
         spec.statistics.started();
-        let (child, sockets, stderr) = sandbox::spawn_plugin(&spec, slot, first).await?;
+        let (mut child, sockets, stderr) = sandbox::spawn_plugin(&spec, slot, first).await?;
         let tasks = &spec.environment.tasks;
+        child.take_refusals().map(|refusals| tasks.spawn(refusals.follow()));
         let (output, heartbeat) = (self.output.chapter(), Arc::new(Heartbeat::new()));
         let follow = output.clone().follow(spec.name.to_string(), stderr);
         tasks.spawn(async move {

@@ -16,7 +16,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
-use super::stage::{FAILED, STARTED};
+use super::refusals::Refusals;
+use super::stage::{FAILED, LISTENING, STARTED};
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
@@ -73,6 +74,7 @@ pub(crate) struct PluginSockets {
 pub(crate) struct Child {
     pid: i32,
     process: AsyncFd<OwnedFd>,
+    refusals: Option<Refusals>,
 }
 
 /// Whom a process is to be a child of.
@@ -222,8 +224,9 @@ impl Start<'_> {
             let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
         }
         reap(stage).await;
-        let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
-        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
+        let Said { pid, process, listener } = answer.map_err(|_| SpawnError::Slow)??;
+        let refusals = listener.map(|listener| Refusals::new(plan, listener));
+        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)?, refusals })
     }
 }
 
@@ -235,10 +238,17 @@ fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// What the stage and the program's process have said.
+struct Said {
+    pid: i32,
+    process: OwnedFd,
+    listener: Option<OwnedFd>,
+}
+
 /// Listens to the stage until the program runs, which closes the socket, or it says what failed.
-async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
+async fn hear(status: &OwnedFd) -> Result<Said, SpawnError> {
     let status = crate::sys::watch(status.try_clone()?, Interest::READABLE)?;
-    let mut started = None;
+    let (mut started, mut listener) = (None, None);
     let mut buffer = [0; 4096];
     loop {
         let read = |socket: &OwnedFd| Ok(receive(socket.as_fd(), &mut buffer)?);
@@ -249,10 +259,12 @@ async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
                 let pid = rest.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
                 started = Some((pid, process));
             }
+            (Some((&LISTENING, _)), listening) => listener = listening,
             (Some((&FAILED, text)), _) => return Err(SpawnError::Stage(String::from_utf8_lossy(text).into_owned())),
             _ => {}
         }
     }
+    let started = started.map(|(pid, process)| Said { pid, process, listener });
     started.ok_or_else(|| SpawnError::Stage("the stage ended without a word".into()))
 }
 
@@ -266,6 +278,11 @@ async fn reap(stage: OwnedFd) {
 impl Child {
     pub(crate) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// What its filter has to say: to be followed by whoever owns the process, or its refused calls wait for ever.
+    pub(crate) fn take_refusals(&mut self) -> Option<Refusals> {
+        self.refusals.take()
     }
 
     pub(crate) fn process(&self) -> BorrowedFd<'_> {
