@@ -122,12 +122,12 @@ async fn smuggled_descriptors_are_closed_and_wrong_ones_refused() {
     let before = open();
     for _ in 0..3 {
         assert!(order(&pool, "smuggle").await.is_err(), "a connection with nonsense on it ends");
-        host.plugins.restart("storage-probe").await.unwrap();
+        host.plugins.restart("storage-probe", hulld::plugins::Restart::ByForce).await.unwrap();
         assert_eq!(order(&pool, "pid").await, Ok(1));
     }
     let op = OperationId::random();
     let refused = pool.mounted(&op, &"container/pipe".parse().unwrap()).await.unwrap_err().to_string();
-    host.plugins.restart("storage-probe").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::ByForce).await.unwrap();
     assert_eq!(order(&pool, "pid").await, Ok(1), "after {refused}");
     // Those of a process that has just ended are closed a moment later.
     let deadline = Instant::now() + Duration::from_secs(10);
