@@ -268,7 +268,7 @@ impl Host {
             last = leaks::none_left(&before, &folder, &directory);
             last.is_ok().then_some(())
         });
-        gone.and(last).with_context(|| self.daemon.log())
+        gone.or(last).with_context(|| self.daemon.log())
     }
 
     /// Disk, kernel and API say the same.
@@ -290,11 +290,11 @@ impl Host {
         }
         let mut last = Ok(());
         let clean = until("no descriptor of an instance is left", Duration::from_secs(10), || {
-            let pids = self.daemon.pid().into_iter().chain(self.supervisor());
-            last = pids.map(leaks::no_stale_descriptors).collect();
+            let mut pids = self.daemon.pid().into_iter().chain(self.supervisor());
+            last = pids.try_for_each(leaks::no_stale_descriptors);
             last.is_ok().then_some(())
         });
-        clean.and(last).with_context(|| self.daemon.log())
+        clean.or(last).with_context(|| self.daemon.log())
     }
 
     fn clean_up(&self) -> Result<()> {
@@ -317,6 +317,10 @@ impl Host {
         }
         let pools = self.rest.get("/1.0/storage-pools")?.metadata()?;
         for url in pools.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let volumes = self.rest.get(&format!("{url}/volumes/custom"))?.metadata()?;
+            for volume in volumes.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                self.rest.delete(volume)?.metadata()?;
+            }
             self.rest.delete(url)?.metadata()?;
         }
         Ok(())

@@ -36,6 +36,9 @@ use crate::warnings::Warnings;
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
 
+/// How long the kernel may take to forget the plugins that have ended.
+const FORGOTTEN_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the supervisor until the keeper tells it to end.
@@ -121,7 +124,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     stop.cancel();
     serving.await?;
     hull.plugins.shutdown().await;
-    cgroups.all().tidy(); // those of running instances and services have processes, and stay
+    cgroups.all().tidy_until_gone("plugins", FORGOTTEN_WITHIN).await; // those of running instances and services have processes, and stay
     Ok(())
 }
 

@@ -66,6 +66,20 @@ impl Cgroup {
         Ok(())
     }
 
+    /// The same, again and again until `below` is gone: a process that has just ended is not forgotten at once.
+    pub async fn tidy_until_gone(&self, below: &str, patience: Duration) {
+        let until = Instant::now() + patience;
+        loop {
+            self.tidy();
+            let left = self.child(below);
+            if Instant::now() >= until || !left.hierarchies().iter().any(|hierarchy| left.directory(hierarchy).exists())
+            {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Removes the group and those below it that are empty; the others stay.
     pub fn tidy(&self) {
         for hierarchy in self.hierarchies() {

@@ -45,6 +45,8 @@ pub(crate) struct Entry {
     record: RwLock<Arc<Record>>,
     live: watch::Sender<Live>,
     claims: Claims,
+    /// Why it stays busy with the recovery from a failed plan.
+    blocked: Mutex<Option<String>>,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
     /// It is stopped because the host shuts down, and is to run again with it.
@@ -116,6 +118,7 @@ impl Entry {
             record: RwLock::new(Arc::new(record)),
             live: watch::Sender::new(Live::Stopped),
             claims: Claims::default(),
+            blocked: Mutex::new(None),
             applied: Mutex::new(None),
             stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
@@ -147,6 +150,10 @@ impl Entry {
         *locked(&self.applied) = applied;
     }
 
+    pub(super) fn set_blocked(&self, why: Option<String>) {
+        *locked(&self.blocked) = why;
+    }
+
     pub(super) fn watch_live(&self) -> watch::Receiver<Live> {
         self.live.subscribe()
     }
@@ -158,7 +165,10 @@ impl Entry {
 
     /// Claims the instance for a verb, until the guard is dropped.
     pub(super) fn claim(&self, verb: &'static str) -> Result<Busy, ApiError> {
-        self.claims.claim(verb)
+        self.claims.claim(verb).map_err(|error| match &*locked(&self.blocked) {
+            Some(why) => ApiError { message: format!("{error}, which is tried again and again: {why}"), ..error },
+            None => error,
+        })
     }
 
     /// The same, also from a verb that only waits for the guest.

@@ -21,8 +21,8 @@ mod upcalls;
 mod versions;
 
 pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
-pub use replace::{Grant, Restart};
 pub use registry::{PluginFailure, PluginState, PluginSummary, Plugins, PluginsError, Settings};
+pub use replace::{Grant, Restart};
 pub use sandbox::stage_main as sandbox_stage;
 pub use sandbox::{Outcome, Trial, Walls};
 pub use source::{HandleSource, NoHandles, Notice};
@@ -32,3 +32,4 @@ pub use upcalls::ProgressReport;
 pub(crate) use api::{announce_failures, routes};
 pub(crate) use discover::parse as manifest;
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};
+pub(crate) use sandbox::{instance_range, instance_range_in};

@@ -24,10 +24,17 @@ use crate::plugins::{Notice, PluginFailure, upcalls};
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
     Wanted(oneshot::Sender<()>),
-    Hung { generation: u64, why: String, done: oneshot::Sender<()> },
+    Hung {
+        generation: u64,
+        why: String,
+        done: oneshot::Sender<()>,
+    },
     Reset(oneshot::Sender<()>),
     /// Replace the process by one of this program; answered when it is done, or refused.
-    Succeed { installed: Arc<Installed>, done: oneshot::Sender<Result<(), DriverError>> },
+    Succeed {
+        installed: Arc<Installed>,
+        done: oneshot::Sender<Result<(), DriverError>>,
+    },
 }
 
 /// A process that has lived so long does not keep ending.
@@ -89,7 +96,7 @@ pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>,
                     None => continue,
                 },
             },
-            () = exited(owner.running.as_ref()) => owner.bury(),
+            () = exited(owner.running.as_ref()) => owner.bury().await,
             through = pending(&mut owner.pending) => owner.advance(through),
             () = tick(owner.state) => Event::Tick,
             event = upgrade::next(&mut owner.upgrade) => {
@@ -290,12 +297,13 @@ impl Owner {
     }
 
     /// The process has ended: what it left is cleared away and its end put down.
-    fn bury(&mut self) -> Event {
+    async fn bury(&mut self) -> Event {
         self.pending = None;
         if let Some(running) = self.running.take() {
             running.gone.cancel();
             let account = running.account(self.complaint.as_deref());
             self.account(account);
+            sandbox::forget_plugin(&self.spec, running.slot).await;
         }
         Event::Exited
     }

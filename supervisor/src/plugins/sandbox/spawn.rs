@@ -138,6 +138,20 @@ pub(crate) async fn spawn_plugin(
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
 }
 
+/// Those of an earlier supervisor that followed it. Called before any plugin is started; one that lives on is ended when its
+/// successor is started.
+pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
+    for key in keeper.list(PROCESS).await.unwrap_or_default() {
+        if let Ok(Some(old)) = keeper.fetch(&key).await
+            && process::signal(&old, None).is_err()
+        {
+            let _ = keeper.discard(&key).await; // kept, it costs a descriptor
+        }
+    }
+}
+
+const PROCESS: &str = "process/";
+
 /// The control group and the keeper's record of a process that has ended.
 pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
     if slot != Slot(0) {
