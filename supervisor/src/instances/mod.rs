@@ -13,6 +13,7 @@
 
 mod adopt;
 mod api;
+mod bulk;
 mod cgroup;
 mod configure;
 mod console;

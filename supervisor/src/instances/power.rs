@@ -37,7 +37,7 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
 
 /// What is asked for, with how long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+pub(super) enum Verb {
     Start,
     Stop(How),
     Restart(How),
@@ -46,14 +46,14 @@ enum Verb {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     Force,
     /// The guest shuts itself down; `None`: as long as it takes.
     Clean(Option<Duration>),
 }
 
 impl Verb {
-    fn of(put: &InstanceStatePut) -> Result<Self, ApiError> {
+    pub(super) fn of(put: &InstanceStatePut) -> Result<Self, ApiError> {
         if put.stateful {
             return Err(ApiError::bad_request("Stateful start and stop are not supported by this instance's driver"));
         }
@@ -69,7 +69,7 @@ impl Verb {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop(_) => "stop",
@@ -79,7 +79,7 @@ impl Verb {
         }
     }
 
-    fn description(self) -> &'static str {
+    pub(super) fn description(self) -> &'static str {
         match self {
             Self::Start => "Starting instance",
             Self::Stop(_) => "Stopping instance",
@@ -90,7 +90,7 @@ impl Verb {
     }
 
     /// What is wrong already, before anything is tried.
-    fn check(self, entry: &Entry) -> Result<(), ApiError> {
+    pub(super) fn check(self, entry: &Entry) -> Result<(), ApiError> {
         let refuse = |text: &str| Err(ApiError::bad_request(text));
         match (self, entry.live()) {
             (Self::Start, Live::Running(_)) => refuse("The instance is already running"),
@@ -104,7 +104,7 @@ impl Verb {
         }
     }
 
-    async fn run(self, hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
+    pub(super) async fn run(self, hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
         match (self, entry.live()) {
             (Self::Start, Live::Frozen(_)) => thaw(hull, entry, operation).await,
             (Self::Start, _) => start::start(hull, entry, operation).await,

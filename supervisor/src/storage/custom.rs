@@ -25,7 +25,7 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
     let content = match post.content_type.as_str() {
         "" | "filesystem" => "filesystem",
         "block" => "block",
-        other => return Err(ApiError::bad_request(format!("Invalid content type {other:?}"))),
+        other => return Err(ApiError::bad_request(format!("Invalid volume content type name: {other:?}"))),
     };
     let _changing = hull.storage.changing.lock().await;
     if hull.storage.volume(&pool.name, &name).is_some() {
