@@ -34,13 +34,13 @@ pub(super) fn change(hull: &Hull, put: &InstancesPut) -> Reply {
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
         let changes = concerned.iter().map(|entry| one(&hull_for_task, verb, entry, operation.id()));
-        let failed: Vec<String> = futures::future::join_all(changes).await.into_iter().filter_map(Result::err).collect();
+        let failed: Vec<String> =
+            futures::future::join_all(changes).await.into_iter().filter_map(Result::err).collect();
         match failed.is_empty() {
             true => Ok(()),
-            false => Err(ApiError::internal(format!(
-                "The following instances failed to update state:\n{}",
-                failed.concat()
-            ))),
+            false => {
+                Err(ApiError::internal(format!("The following instances failed to update state:\n{}", failed.concat())))
+            }
         }
     })
 }

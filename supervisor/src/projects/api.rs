@@ -13,9 +13,10 @@ const DEFAULT: &str = "default";
 const URL: &str = "/1.0/projects/default";
 
 pub(crate) fn routes() -> Router<Hull> {
-    Router::new()
-        .route("/1.0/projects", get(list).post(refuse))
-        .route("/1.0/projects/{name}", get(show).put(refuse_one).patch(refuse_one).post(refuse_rename).delete(refuse_delete))
+    Router::new().route("/1.0/projects", get(list).post(refuse)).route(
+        "/1.0/projects/{name}",
+        get(show).put(refuse_one).patch(refuse_one).post(refuse_rename).delete(refuse_delete),
+    )
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
