@@ -53,9 +53,9 @@ impl Keyed {
         Ok(())
     }
 
-    /// Removes `key`, if it is there.
+    /// Removes `key`, set or not; the server refuses one that cannot be.
     pub(crate) fn forget(&mut self, key: &str) {
-        self.map("config").remove(key);
+        self.map("config").insert(key.to_owned(), Value::String(String::new()));
     }
 
     pub(crate) fn is_server(&self) -> bool {

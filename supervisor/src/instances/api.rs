@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::model::InstanceName;
 use super::registry::Entry;
-use super::{configure, console, create, delete, exec, files, logs, power, rename, state};
+use super::{bulk, configure, console, create, delete, exec, files, logs, power, rename, state};
 use crate::api::{ApiError, Json, Reply, Scope, check_etag, empty, sync, sync_tagged};
 use crate::filter::Filter;
 use crate::hull::Hull;
@@ -24,7 +24,7 @@ pub(crate) fn routes() -> Router<Hull> {
     ["instances", "containers"].into_iter().fold(machines, |router, noun| {
         let path = |rest: &str| format!("/1.0/{noun}{rest}");
         router
-            .route(&path(""), get(move |state, scope| list(state, scope, noun)).post(make))
+            .route(&path(""), get(move |state, scope| list(state, scope, noun)).post(make).put(change_all))
             .route(&path("/{name}"), get(show).put(put).patch(patch).post(move_to).delete(remove))
             .route(&path("/{name}/state"), get(show_state).put(change_state))
             .route(&path("/{name}/exec"), post(execute))
@@ -78,6 +78,11 @@ async fn make(State(hull): State<Hull>, scope: Scope, Json(post): Json<Instances
         return Err(ApiError::bad_request("Target only allowed when clustered"));
     }
     create::create(&hull, post).await
+}
+
+async fn change_all(State(hull): State<Hull>, scope: Scope, Json(put): Json<bulk::InstancesPut>) -> Reply {
+    scope.require_project()?;
+    bulk::change(&hull, &put)
 }
 
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {

@@ -27,7 +27,7 @@ pub(super) async fn read(hull: &Hull, entry: &Arc<Entry>, path: &str) -> Reply {
     });
     let found = found.await?;
     hull.events.lifecycle_with("instance-file-retrieved", &record.name.url(), json!({"path": path}));
-    answer(found).await
+    answer(found, path).await
 }
 
 /// `POST /1.0/instances/NAME/files?path=`: the body, if any, is written by the gateway.
@@ -101,12 +101,14 @@ async fn mounted_root(hull: &Hull, entry: &Entry, operation: &OperationId) -> Re
     Ok(root)
 }
 
-async fn answer(found: FileFound) -> Reply {
+async fn answer(found: FileFound, path: &str) -> Reply {
     let kind = match &found.content {
         FileContent::File(..) => "file",
         FileContent::Link(_) => "symlink",
         FileContent::Directory(_) => "directory",
     };
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let disposition = HeaderValue::from_bytes(format!("inline;filename={name}").as_bytes()).ok();
     let mut response = match found.content {
         FileContent::File(file, length) => octets(descriptor_response(ReplyBody::File { file, start: 0, length })),
         FileContent::Link(target) => octets(target.into_response()),
@@ -127,6 +129,9 @@ async fn answer(found: FileFound) -> Reply {
     for (name, value) in headers {
         let value = HeaderValue::from_str(&value).map_err(|error| ApiError::internal(error.to_string()))?;
         response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    if let Some(disposition) = disposition.filter(|_| kind != "directory") {
+        response.headers_mut().insert(http::header::CONTENT_DISPOSITION, disposition);
     }
     Ok(response)
 }

@@ -13,6 +13,7 @@
 
 mod adopt;
 mod api;
+mod bulk;
 mod busy;
 mod cgroup;
 mod collect;

@@ -303,6 +303,9 @@ impl Registry {
     }
 
     pub(super) fn websocket(&self, id: &str, secret: &str) -> Result<Upgrade, ApiError> {
+        if secret.is_empty() {
+            return Err(ApiError::bad_request("missing secret"));
+        }
         let operation = self.find(id)?;
         let websockets = operation.websockets.as_ref();
         let websockets =

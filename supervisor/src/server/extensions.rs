@@ -53,6 +53,7 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "api_os",
     "network_dns_search",
     "usedby_consistency",
+    "instance_bulk_state_change",
     "storage_volume_state",
     "warnings",
     "server_supported_storage_drivers",
