@@ -32,12 +32,12 @@ pub mod storage;
 pub mod testing;
 
 pub use error::{Code, DriverError, Retry};
-pub use host::{Host, HostClient, HostHandle, Progress, ServiceSpec, ServiceState};
+pub use host::{Host, HostClient, HostHandle, HostRequest, HostResponse, Progress, ServiceSpec, ServiceState};
 pub use hull_wire::*;
 pub use id::{DeviceName, Fingerprint, InstanceId, InvalidId, NetworkName, OperationId, PoolName, VolumeName};
 pub use lifecycle::{
     CONTRACT, ContractRange, Description, Driver, Handle, Health, Hello, HostHello, Lifecycle, LifecycleClient,
-    Recovered, StoredHandle,
+    LifecycleRequest, LifecycleResponse, Recovered, StoredHandle,
 };
 pub use logging::init as init_logging;
 pub use manifest::{Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User};

@@ -54,6 +54,8 @@ pub struct PluginProcess {
     pub calls: u64,
     /// Replaced processes that still finish their calls.
     pub draining: u64,
+    /// The longest that calls have waited for a replacement, in milliseconds.
+    pub longest_hold: f64,
     /// The name of its control group among those of the plugins.
     pub control_group: String,
     pub last_end: String,

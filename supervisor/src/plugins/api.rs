@@ -159,6 +159,7 @@ fn rendered_process(process: &Process) -> PluginProcess {
         restarts: facts.starts.saturating_sub(1),
         calls: session.as_ref().map_or(0, |session| session.calls.count() as u64),
         draining: facts.draining as u64,
+        longest_hold: facts.held.as_secs_f64() * 1000.0,
         control_group: session.map(|session| session.slot.group(&process.spec)).unwrap_or_default(),
         last_end: facts.last_end.as_deref().unwrap_or_default().to_owned(),
         statistics: None,

@@ -25,10 +25,17 @@ use crate::plugins::upcalls;
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
     Wanted(oneshot::Sender<()>),
-    Hung { generation: u64, why: String, done: oneshot::Sender<()> },
+    Hung {
+        generation: u64,
+        why: String,
+        done: oneshot::Sender<()>,
+    },
     Reset(oneshot::Sender<()>),
     /// Replace the process by one of this program; answered when it is done, or refused.
-    Succeed { installed: Arc<Installed>, done: oneshot::Sender<Result<(), DriverError>> },
+    Succeed {
+        installed: Arc<Installed>,
+        done: oneshot::Sender<Result<(), DriverError>>,
+    },
 }
 
 pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Step, GreetError>> + Send>>;
