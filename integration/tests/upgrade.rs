@@ -116,6 +116,57 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+#[test]
+fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked();
+    }
+    let place = versions(host.folder())?;
+    let _web = host.running("web")?;
+    let rows = host.hull(&["plugin", "list", "-f", "csv"])?.ok()?;
+    let row = |name: &str| rows.lines().find(|row| row.starts_with(name)).unwrap_or_default().to_owned();
+    ensure!(row("storage-dir").starts_with("storage-dir,STORAGE,0.1.0,default,READY,"), "{rows}");
+    ensure!(row("instance-container").contains(",READY,"), "{rows}");
+    let table = host.hull(&["plugin", "list"])?.ok()?;
+    ensure!(table.contains("| NAME ") && table.contains(" RESTARTS |"), "{table}");
+
+    let info = || -> Result<String> { host.hull(&["plugin", "info", "storage-dir"])?.ok() };
+    ensure!(info()?.contains("capability CHOWN") && !info()?.contains("plugins-installed"), "{}", info()?);
+    let from = place.display().to_string();
+    let said = host.hull(&["plugin", "upgrade", "storage-dir", "--from", &from])?.ok()?;
+    ensure!(said.contains("Plugin storage-dir upgraded to version 0.1.0"), "{said}");
+    ensure!(info()?.contains("plugins-installed/storage-dir/1/storage-dir"), "{}", info()?);
+    host.hull(&["plugin", "rollback", "storage-dir"])?.ok()?;
+    ensure!(!info()?.contains("plugins-installed"), "{}", info()?);
+
+    for (line, words) in [
+        (vec!["plugin", "restart", "none"], "no plugin `none` is installed"),
+        (vec!["plugin", "rollback", "image-file"], "has no earlier version"),
+        (vec!["plugin", "upgrade", "storage-dir", "--from", "/proc"], "cannot read `/proc/storage-dir`"),
+    ] {
+        let refused = host.hull(&line)?;
+        ensure!(refused.status == 1 && refused.stderr.contains(words), "{line:?}: {refused:?}");
+    }
+    // Out of service, and back by a word.
+    let broken = host.processes_named("storage-dir");
+    ensure!(broken.len() == 1, "{broken:?}");
+    for _ in 0..5 {
+        for pid in host.processes_named("storage-dir") {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
+        }
+        let again = || host.rest.get("/1.0/storage-pools/default/resources").ok().filter(|answer| answer.status == 200);
+        if hull_integration::until("it is back", Duration::from_secs(5), again).is_err() {
+            break;
+        }
+    }
+    ensure!(host.hull(&["plugin", "list", "-f", "csv"])?.ok()?.contains(",FAILED,"), "{}", host.log());
+    ensure!(host.hull(&["plugin", "info", "storage-dir"])?.ok()?.contains("SIGKILL"), "it says how it ended");
+    host.hull(&["plugin", "restart", "storage-dir"])?.ok()?;
+    host.rest.get("/1.0/storage-pools/default/resources")?.metadata()?;
+    host.assert_nothing_leaked()
+}
+
 fn replace_all(host: &Host, place: &Path) -> Result<()> {
     for round in 0..ROUNDS {
         for plugin in PLUGINS {

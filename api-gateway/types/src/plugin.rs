@@ -13,7 +13,7 @@ pub struct Plugin {
     pub kind: String,
     pub description: String,
     pub version: String,
-    /// What a rollback goes to.
+    /// What a rollback goes to; not in lists.
     pub previous_version: Option<String>,
     pub contract: PluginContract,
     pub executable: String,

@@ -48,11 +48,15 @@ async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
     if scope.recursion() == 0 {
         return sync(&all.iter().map(|installed| url(&installed.manifest.name)).collect::<Vec<_>>());
     }
-    sync(&all.iter().map(|installed| rendered(&hull.plugins, installed)).collect::<Vec<_>>())
+    sync(&all.iter().map(|installed| rendered(&hull.plugins, installed, None)).collect::<Vec<_>>())
 }
 
 async fn show(State(hull): State<Hull>, Path(name): Path<String>) -> Reply {
-    sync(&rendered(&hull.plugins, &*hull.plugins.installed(&name)?))
+    let installed = hull.plugins.installed(&name)?;
+    // Costs a look at the files, which is why lists do without.
+    let (plugins, plugin) = (hull.plugins.clone(), name.clone());
+    let previous = tokio::task::spawn_blocking(move || plugins.previous_version(&plugin)).await.unwrap_or_default();
+    sync(&rendered(&hull.plugins, &installed, previous))
 }
 
 /// Text by process.
@@ -109,7 +113,7 @@ fn url(plugin: &str) -> String {
     format!("/1.0/plugins/{plugin}")
 }
 
-fn rendered(plugins: &Plugins, installed: &Installed) -> Plugin {
+fn rendered(plugins: &Plugins, installed: &Installed, previous_version: Option<String>) -> Plugin {
     let manifest = &installed.manifest;
     let processes: Vec<PluginProcess> =
         plugins.processes_of(&manifest.name).iter().map(|process| rendered_process(process)).collect();
@@ -118,7 +122,7 @@ fn rendered(plugins: &Plugins, installed: &Installed) -> Plugin {
         kind: format!("{:?}", manifest.kind).to_lowercase(),
         description: manifest.description.clone(),
         version: manifest.version.clone(),
-        previous_version: plugins.previous_version(&manifest.name),
+        previous_version,
         contract: PluginContract { oldest: manifest.contract.oldest, newest: manifest.contract.newest },
         executable: installed.executable.display().to_string(),
         status: summary(&processes).to_owned(),
