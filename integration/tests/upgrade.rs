@@ -76,10 +76,18 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     let mut clients = Vec::new();
     for client in [lists, files, commands, instances] {
         let load = load.clone();
-        clients.push(std::thread::spawn(move || while load.running() { client(&load) }));
+        clients.push(std::thread::spawn(move || {
+            while load.running() {
+                client(&load)
+            }
+        }));
     }
     let exports = load.clone();
-    clients.push(std::thread::spawn(move || while exports.running() { export(&exports, &image) }));
+    clients.push(std::thread::spawn(move || {
+        while exports.running() {
+            export(&exports, &image)
+        }
+    }));
     let echoes: Vec<_> = (0..2)
         .map(|_| {
             let (load, socket) = (load.clone(), host.socket());
@@ -105,6 +113,57 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     let took = begin.elapsed();
     result.with_context(|| host.log())?;
     report(&host, &load, (took, answered, seen))?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked();
+    }
+    let place = versions(host.folder())?;
+    let _web = host.running("web")?;
+    let rows = host.hull(&["plugin", "list", "-f", "csv"])?.ok()?;
+    let row = |name: &str| rows.lines().find(|row| row.starts_with(name)).unwrap_or_default().to_owned();
+    ensure!(row("storage-dir").starts_with("storage-dir,STORAGE,0.1.0,default,READY,"), "{rows}");
+    ensure!(row("instance-container").contains(",READY,"), "{rows}");
+    let table = host.hull(&["plugin", "list"])?.ok()?;
+    ensure!(table.contains("| NAME ") && table.contains(" RESTARTS |"), "{table}");
+
+    let info = || -> Result<String> { host.hull(&["plugin", "info", "storage-dir"])?.ok() };
+    ensure!(info()?.contains("capability CHOWN") && !info()?.contains("plugins-installed"), "{}", info()?);
+    let from = place.display().to_string();
+    let said = host.hull(&["plugin", "upgrade", "storage-dir", "--from", &from])?.ok()?;
+    ensure!(said.contains("Plugin storage-dir upgraded to version 0.1.0"), "{said}");
+    ensure!(info()?.contains("plugins-installed/storage-dir/1/storage-dir"), "{}", info()?);
+    host.hull(&["plugin", "rollback", "storage-dir"])?.ok()?;
+    ensure!(!info()?.contains("plugins-installed"), "{}", info()?);
+
+    for (line, words) in [
+        (vec!["plugin", "restart", "none"], "no plugin `none` is installed"),
+        (vec!["plugin", "rollback", "image-file"], "has no earlier version"),
+        (vec!["plugin", "upgrade", "storage-dir", "--from", "/proc"], "cannot read `/proc/storage-dir`"),
+    ] {
+        let refused = host.hull(&line)?;
+        ensure!(refused.status == 1 && refused.stderr.contains(words), "{line:?}: {refused:?}");
+    }
+    // Out of service, and back by a word.
+    let broken = host.processes_named("storage-dir");
+    ensure!(broken.len() == 1, "{broken:?}");
+    for _ in 0..5 {
+        for pid in host.processes_named("storage-dir") {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
+        }
+        let again = || host.rest.get("/1.0/storage-pools/default/resources").ok().filter(|answer| answer.status == 200);
+        if hull_integration::until("it is back", Duration::from_secs(5), again).is_err() {
+            break;
+        }
+    }
+    ensure!(host.hull(&["plugin", "list", "-f", "csv"])?.ok()?.contains(",FAILED,"), "{}", host.log());
+    ensure!(host.hull(&["plugin", "info", "storage-dir"])?.ok()?.contains("SIGKILL"), "it says how it ended");
+    host.hull(&["plugin", "restart", "storage-dir"])?.ok()?;
+    host.rest.get("/1.0/storage-pools/default/resources")?.metadata()?;
     host.assert_nothing_leaked()
 }
 
@@ -143,11 +202,25 @@ fn report(host: &Host, load: &Load, (took, answered, seen): (Duration, usize, us
     eprintln!("{replaced} replacements in {took:.1?}: {requests} requests, {answered} echoes, {seen} console lines");
     let word = if worst < PROMISED { "within" } else { "beyond" };
     eprintln!("longest stall {worst:.2?}, {word} {PROMISED:?}");
+    let plugins = host.rest.get("/1.0/plugins?recursion=1")?.metadata()?;
+    for process in plugins.as_array().into_iter().flatten().flat_map(|one| one["processes"].as_array()).flatten() {
+        eprintln!(
+            "{}: calls were held for {:.1} ms at most",
+            process["name"],
+            process["longest_hold"].as_f64().unwrap_or(0.0)
+        );
+    }
     let failures = Load::locked(&load.failures);
-    ensure!(failures.is_empty(), "{} failed requests: {:#?}\n{}", failures.len(), &failures[..failures.len().min(5)], host.log());
+    ensure!(
+        failures.is_empty(),
+        "{} failed requests: {:#?}\n{}",
+        failures.len(),
+        &failures[..failures.len().min(5)],
+        host.log()
+    );
     ensure!(requests > 100 && answered > 20 && seen > 20, "there was no load");
     ensure!(worst < DEMANDED, "a request stalled for {worst:?}\n{}", host.log());
-    for plugin in host.rest.get("/1.0/plugins?recursion=1")?.metadata()?.as_array().into_iter().flatten() {
+    for plugin in plugins.as_array().into_iter().flatten() {
         let failed = plugin["processes"].as_array().into_iter().flatten().any(|process| process["status"] == "Failed");
         ensure!(!failed, "{plugin}");
     }

@@ -212,6 +212,35 @@ async fn a_rollback_goes_back_and_hulld_remembers_what_was_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_processes_of_a_plugin_are_replaced_or_none() {
+    let host = Host::with(Arc::new(OneObject)).await;
+    let pools = [host.pool(), host.pool_named("second")];
+    for pool in &pools {
+        order(pool, "birth").await.unwrap();
+    }
+    let callers = [Callers::start(&pools[0]), Callers::start(&pools[1])];
+    std::fs::write(host.directory.path().join("plugins/storage-probe/state@second/flaw"), "health").unwrap();
+    let error = upgrade(&host, &host.version("0.2.0", same)).await.unwrap_err();
+    assert!(error.to_string().contains("storage-probe@second"), "{error}");
+    assert_eq!(host.plugins.list()[0].manifest.version, "0.1.0");
+    let programs = |version: &str| {
+        let running = running_pids(&host);
+        assert_eq!(running.len(), 2);
+        let program = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        let maps = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        running.iter().all(|pid| program(pid).ends_with("plugin") && maps(pid).contains(version))
+    };
+    assert!(!programs("plugins-installed"), "the first one went back");
+
+    upgrade(&host, &host.version("0.3.0", same)).await.unwrap();
+    assert!(programs("plugins-installed"));
+    for callers in callers {
+        callers.end().await;
+    }
+    host.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_process_is_asked_again_and_a_dead_one_ends_the_upgrade() {
     let host = Host::with(Arc::new(OneObject)).await;
     let pool = host.pool();

@@ -30,6 +30,7 @@ pub(super) fn change(hull: &Hull, put: &InstancesPut) -> Reply {
         description: verb.description(),
         resources: BTreeMap::from([("instances".to_owned(), urls)]),
         may_cancel: false,
+        load: None,
     };
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {

@@ -65,9 +65,13 @@ impl Host {
 
     /// The probe on a pool; a namespace's root must be able to write in it.
     pub(crate) fn pool(&self) -> StorageHandle {
+        self.pool_named("default")
+    }
+
+    pub(crate) fn pool_named(&self, name: &str) -> StorageHandle {
         let source = self.directory.path().join("pool");
         Command::new("chmod").arg("777").arg(&source).status().unwrap();
-        self.plugins.storage(&"default".parse().unwrap(), "probe", &source).unwrap()
+        self.plugins.storage(&name.parse().unwrap(), "probe", &source).unwrap()
     }
 
     /// A version of the probe with a program that the manifest says is `version`, and lines on top of the usual manifest.

@@ -100,6 +100,17 @@ impl Fixture {
         answers
     }
 
+    /// Another process beside this one takes over, then this one is killed.
+    pub(crate) async fn replace_driver(&mut self, handles: Vec<StoredHandle>) {
+        let (mut old, clients) = (self.plugin.take().unwrap(), self.clients.take().unwrap());
+        self.start_driver();
+        self.lifecycle().recover(context(), handles).await.unwrap().unwrap();
+        clients.0.hand_over(context()).await.unwrap().unwrap();
+        self.lifecycle().take_charge(context()).await.unwrap().unwrap();
+        old.kill().unwrap();
+        old.wait().unwrap();
+    }
+
     fn kill_driver(&mut self) {
         if let Some(mut plugin) = self.plugin.take() {
             plugin.kill().unwrap();

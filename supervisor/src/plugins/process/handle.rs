@@ -62,6 +62,8 @@ pub(crate) struct Facts {
     pub(crate) last_end: Option<Arc<str>>,
     /// Replaced processes that still finish their calls.
     pub(crate) draining: usize,
+    /// The longest that calls have waited for a replacement.
+    pub(crate) held: Duration,
 }
 
 /// Everything about a process that does not change while it runs.
@@ -114,7 +116,7 @@ impl Process {
         let (commands, receiver) = mpsc::channel(64);
         let (status_sender, status) = watch::channel(Status::Stopped);
         let installed = spec.installed.clone();
-        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0 };
+        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0, held: Duration::ZERO };
         let (facts_sender, facts) = watch::channel(facts);
         let output = Output::default();
         let tracker = &spec.environment.tasks;

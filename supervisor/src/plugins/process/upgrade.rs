@@ -29,6 +29,8 @@ pub(super) struct Upgrade {
     known: Vec<StoredHandle>,
     /// Where calls went before.
     before: Status,
+    /// Since when calls wait.
+    held: Option<Instant>,
     /// Why it is of no use.
     why: Option<String>,
     /// Its sockets are closed: most likely it has ended this moment.
@@ -83,6 +85,7 @@ impl Owner {
                     pending: Some(greeting),
                     known: Vec::new(),
                     before: self.status.borrow().clone(),
+                    held: None,
                     why: None,
                     closed: false,
                     done,
@@ -123,7 +126,10 @@ impl Owner {
         match action {
             Action::Recover => upgrade.recover(),
             Action::Check => upgrade.check(),
-            Action::Hold => _ = self.status.send_replace(Status::Starting),
+            Action::Hold => {
+                upgrade.held = Some(Instant::now());
+                self.status.send_replace(Status::Starting);
+            }
             Action::AskToHandOver => {
                 if let Status::Ready(session) = &upgrade.before {
                     upgrade.pending = Some(hand_over(session.lifecycle.clone()));
@@ -162,6 +168,10 @@ impl Owner {
         self.spec = upgrade.spec;
         self.state = state::succeeded(Instant::now());
         self.serve(session);
+        if let Some(held) = upgrade.held.map(|since| since.elapsed()) {
+            tracing::info!(plugin = %self.spec.name, ?held, "calls go to the successor");
+            self.facts.send_modify(|facts| facts.held = facts.held.max(held));
+        }
         if let Some(replaced) = replaced {
             self.retire(replaced);
         }
