@@ -143,7 +143,7 @@ impl StorageDriver for Probe {
             "climb" => Ok(VolumeRoot::InPool("../".into())),
             "pipe" => {
                 let (pipe, _) = std::io::pipe().map_err(io)?;
-                Ok(VolumeRoot::Mount(hull_plugin::MountFd::new(pipe.into())))
+                Ok(VolumeRoot::Mount(hull_plugin::MountFd::new(pipe)))
             }
             "link" => {
                 _ = std::os::unix::fs::symlink("/", "/pool/link");
