@@ -48,7 +48,10 @@ fn all() -> Vec<Attempt> {
         kernel::ATTEMPTS,
         resources::ATTEMPTS,
     ];
-    groups.concat()
+    let mut all = groups.concat();
+    // Before anything else can have opened or changed something.
+    all.sort_by_key(|(name, _)| !processes::ABOUT_ITSELF.contains(name));
+    all
 }
 
 fn describe(result: io::Result<()>) -> String {

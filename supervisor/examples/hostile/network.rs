@@ -40,7 +40,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("netlink-audit", |_| netlink_change(libc::NETLINK_AUDIT, 1001, &[0; 40])), // AUDIT_SET
     ("netlink-route", |_| netlink_change(libc::NETLINK_ROUTE, libc::RTM_NEWLINK, &link_up())),
     ("netlink-xfrm", |_| netlink_change(libc::NETLINK_XFRM, 0x1c, &[0; 8])), // XFRM_MSG_FLUSHSA
-    ("netlink-netfilter", |_| netlink_change(libc::NETLINK_NETFILTER, 0x0a10, &[0; 4])), // NFT_MSG_NEWGEN batch begin
+    ("netlink-netfilter", |_| netlink_change(libc::NETLINK_NETFILTER, 0x0a10, &[0; 4])), // NFT_MSG_GETGEN
 ];
 
 fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<()> {
@@ -74,7 +74,11 @@ fn netlink_change(protocol: i32, kind: u16, body: &[u8]) -> io::Result<()> {
     let answer = [0_u8; 256];
     let flags = libc::MSG_DONTWAIT as usize;
     let received = call(libc::SYS_recvfrom, [socket, address(&answer), answer.len(), flags, 0, 0])?;
-    let error =
-        answer[..received].get(16..20).map_or(0, |bytes| i32::from_ne_bytes(*bytes.first_chunk().unwrap_or(&[0; 4])));
+    // What is no NLMSG_ERROR is an answer.
+    let part = |range: std::ops::Range<usize>| answer[..received].get(range).unwrap_or_default();
+    let error = match part(4..6) {
+        [2, 0] => part(16..20).first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes)),
+        _ => 0,
+    };
     if error < 0 { Err(io::Error::from_raw_os_error(-error)) } else { Ok(()) }
 }

@@ -128,7 +128,7 @@ fn next(listener: &OwnedFd) -> io::Result<Option<Option<ScmpNotifReq>>> {
 
 fn name_of(request: &ScmpNotifReq) -> String {
     let call = request.data.syscall;
-    call.get_name_by_arch(request.data.arch).unwrap_or_else(|_| "unknown".into())
+    call.get_name_by_arch(request.data.arch).unwrap_or_else(|_| format!("number {}", call.as_raw_syscall()))
 }
 
 fn tell(plugin: &str, call: &str, request: &ScmpNotifReq, before: u64) {

@@ -15,8 +15,8 @@ const BASE: &str = "
     exit_group faccessat faccessat2 fadvise64 fallocate fchdir fcntl fdatasync fgetxattr flistxattr flock fstat fstatfs
     fsync ftruncate futex futex_wait futex_wake futex_waitv get_robust_list getcpu getcwd getdents getdents64 getegid
     geteuid getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getrandom getresgid getresuid getrlimit
-    getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr landlock_add_rule
-    landlock_create_ruleset landlock_restrict_self lgetxattr listxattr llistxattr lseek lstat madvise membarrier
+    getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr getxattrat landlock_add_rule
+    landlock_create_ruleset landlock_restrict_self lgetxattr listxattr listxattrat llistxattr lseek lstat madvise membarrier
     memfd_create mincore mlock mlock2 mmap mprotect mremap msync munlock munmap nanosleep newfstatat open openat openat2
     pause pipe pipe2 poll ppoll prctl pread64 preadv preadv2 prlimit64 pselect6 pwrite64 pwritev pwritev2 read readahead
     readlink readlinkat readv recvfrom recvmmsg recvmsg restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask
@@ -29,7 +29,7 @@ const BASE: &str = "
 const FILES: &str = "
     chmod chown creat fchmod fchmodat fchmodat2 fchown fchownat fremovexattr fsetxattr inotify_add_watch inotify_init
     inotify_init1 inotify_rm_watch lchown link linkat lremovexattr lsetxattr mkdir mkdirat mknod mknodat removexattr
-    rename renameat renameat2 rmdir setxattr symlink symlinkat sync sync_file_range syncfs truncate unlink unlinkat utime
+    removexattrat rename renameat renameat2 rmdir setxattr setxattrat symlink symlinkat sync sync_file_range syncfs truncate unlink unlinkat utime
     utimensat utimes";
 
 const PROCESSES: &str = "
@@ -52,6 +52,22 @@ const PRIVILEGED: &str = "
     name_to_handle_at open_by_handle_at perf_event_open personality process_madvise process_vm_readv ptrace quotactl
     quotactl_fd sched_setattr sched_setparam sched_setscheduler setdomainname sethostname swapon swapoff syslog
     vhangup";
+
+/// By these the listening descriptor gets to hulld and the program is started: nobody is there yet to ask about them.
+const UNASKED: [&str; 9] = ["brk", "close", "execve", "futex", "madvise", "mmap", "mprotect", "munmap", "sendmsg"];
+/// What an older libseccomp does not know by name; these numbers are the same on every architecture (asm-generic/unistd.h).
+const NEWER: [(&str, i32); 10] = [
+    ("fchmodat2", 452),
+    ("futex_wake", 454),
+    ("futex_wait", 455),
+    ("statmount", 457),
+    ("listmount", 458),
+    ("setxattrat", 463),
+    ("getxattrat", 464),
+    ("listxattrat", 465),
+    ("removexattrat", 466),
+    ("open_tree_attr", 467),
+];
 
 /// The namespaces among the flags of `clone`.
 const NAMESPACE_FLAGS: u64 = 0x7e02_0080;
@@ -138,6 +154,11 @@ pub(super) fn allowed(granted: &[String]) -> Vec<(String, String)> {
     all
 }
 
+fn call(name: &str) -> Option<ScmpSyscall> {
+    let newer = || NEWER.iter().find(|(known, _)| *known == name).map(|(_, number)| ScmpSyscall::from(*number));
+    ScmpSyscall::from_name(name).ok().or_else(newer)
+}
+
 /// A filter under construction.
 struct Filter {
     context: ScmpFilterContext,
@@ -158,11 +179,10 @@ impl Filter {
 
     fn allow(&mut self, names: &str) -> Result<(), StageError> {
         for name in names.split_ascii_whitespace() {
-            // By it the listening descriptor gets to hulld: it cannot be asked about.
-            let action = if name == "sendmsg" { ScmpAction::Allow } else { self.allowed };
-            // A name that this architecture or this libseccomp does not have cannot be called by it either.
-            if let Ok(number) = ScmpSyscall::from_name(name) {
-                self.context.add_rule(action, number).during(format_args!("cannot allow `{name}`"))?;
+            let action = if UNASKED.contains(&name) { ScmpAction::Allow } else { self.allowed };
+            // A name that this architecture does not have cannot be called by it either.
+            if let Some(call) = call(name) {
+                self.context.add_rule(action, call).during(format_args!("cannot allow `{name}`"))?;
             }
         }
         Ok(())

@@ -233,12 +233,18 @@ impl Start<'_> {
         let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
-        let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
+        let mut said = Said::default();
+        let answer = tokio::time::timeout(PATIENCE, hear(&status, &mut said)).await;
         if answer.is_err() {
-            let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
+            for process in [Some(&stage), said.started.as_ref().map(|(_, process)| process)].into_iter().flatten() {
+                let _ = process::signal(process, Some(Signal::SIGKILL)); // it may have ended this moment
+            }
         }
         reap(stage).await;
-        let Said { pid, process, listener } = answer.map_err(|_| SpawnError::Slow)??;
+        answer.map_err(|_| SpawnError::Slow)??;
+        let Said { started, listener } = said;
+        let ended = || SpawnError::Stage("the stage ended without a word".into());
+        let (pid, process) = started.ok_or_else(ended)?;
         let refusals = listener.map(|listener| Refusals::new(plan, listener));
         Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)?, refusals })
     }
@@ -253,33 +259,30 @@ fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {
 }
 
 /// What the stage and the program's process have said.
+#[derive(Default)]
 struct Said {
-    pid: i32,
-    process: OwnedFd,
+    started: Option<(i32, OwnedFd)>,
     listener: Option<OwnedFd>,
 }
 
 /// Listens to the stage until the program runs, which closes the socket, or it says what failed.
-async fn hear(status: &OwnedFd) -> Result<Said, SpawnError> {
+async fn hear(status: &OwnedFd, said: &mut Said) -> Result<(), SpawnError> {
     let status = crate::sys::watch(status.try_clone()?, Interest::READABLE)?;
-    let (mut started, mut listener) = (None, None);
     let mut buffer = [0; 4096];
     loop {
         let read = |socket: &OwnedFd| Ok(receive(socket.as_fd(), &mut buffer)?);
         let (length, descriptors) = status.async_io(Interest::READABLE, read).await?;
         match (buffer[..length].split_first(), descriptors.into_iter().next()) {
-            (None, _) => break,
+            (None, _) => return Ok(()),
             (Some((&STARTED, rest)), Some(process)) => {
                 let pid = rest.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
-                started = Some((pid, process));
+                said.started = Some((pid, process));
             }
-            (Some((&LISTENING, _)), listening) => listener = listening,
+            (Some((&LISTENING, _)), listener) => said.listener = listener,
             (Some((&FAILED, text)), _) => return Err(SpawnError::Stage(String::from_utf8_lossy(text).into_owned())),
             _ => {}
         }
     }
-    let started = started.map(|(pid, process)| Said { pid, process, listener });
-    started.ok_or_else(|| SpawnError::Stage("the stage ended without a word".into()))
 }
 
 /// The stage has done its work: it ends at once.
