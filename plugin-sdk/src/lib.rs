@@ -25,6 +25,7 @@ pub mod instance;
 mod lifecycle;
 mod logging;
 mod manifest;
+mod methods;
 pub mod network;
 mod schema;
 mod serve;
@@ -41,6 +42,7 @@ pub use lifecycle::{
 };
 pub use logging::init as init_logging;
 pub use manifest::{Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User};
+pub use methods::{lifecycle_methods, methods, upcalls};
 pub use schema::{ConfigKey, ConfigMap, ValueKind};
 pub use serve::{DRIVER_FD, HOST_FD, LIFECYCLE_FD, serve_image, serve_instance, serve_network, serve_storage};
 pub use tarpc;
