@@ -38,15 +38,24 @@ pub(crate) fn programs() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// Which programs a daemon consists of.
+#[derive(Clone, Debug, Default)]
+pub struct Programs {
+    /// Where hulld is, with everything that it looks for beside itself; this build's unless said.
+    pub folder: Option<PathBuf>,
+    pub environment: Vec<(String, String)>,
+}
+
 pub(crate) struct Daemon {
     pub(crate) target: Target,
     directory: PathBuf,
+    programs: Programs,
     child: Option<Child>,
 }
 
 impl Daemon {
-    pub(crate) fn start(target: Target, directory: &Path) -> Result<Self> {
-        let mut daemon = Self { target, directory: directory.to_owned(), child: None };
+    pub(crate) fn start(target: Target, directory: &Path, programs: Programs) -> Result<Self> {
+        let mut daemon = Self { target, directory: directory.to_owned(), programs, child: None };
         daemon.spawn()?;
         Ok(daemon)
     }
@@ -64,8 +73,9 @@ impl Daemon {
         let log = std::fs::File::options().create(true).append(true).open(self.directory.join("daemon.log"))?;
         let mut command = match self.target {
             Target::Hull => {
-                let mut command = Command::new(programs()?.join("hulld"));
-                command.env("HULL_DIR", &self.directory);
+                let folder = self.programs.folder.clone().map_or_else(programs, Ok)?;
+                let mut command = Command::new(folder.join("hulld"));
+                command.env("HULL_DIR", &self.directory).envs(self.programs.environment.iter().cloned());
                 command
             }
             Target::Lxd => {

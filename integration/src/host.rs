@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::command::{Finished, run, until};
-use crate::daemon::{Daemon, Target, programs};
+use crate::daemon::{Daemon, Programs, Target, programs};
 use crate::rest::Rest;
 use crate::{image, leaks};
 
@@ -31,19 +31,30 @@ pub struct Instance<'a> {
 impl Host {
     /// A fresh daemon with nothing in it.
     pub fn empty() -> Result<Self> {
+        Self::empty_of(|_| Ok(Programs::default()))
+    }
+
+    /// The same of other programs, which `prepare` may put into the host's folder.
+    pub fn empty_of(prepare: impl FnOnce(&Path) -> Result<Programs>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hull-test-").tempdir()?;
         // The root users of instances must get through to their files, and they are others here.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let directory = folder.path().join("state");
         std::fs::create_dir_all(&directory)?;
         let before = leaks::of(folder.path());
-        let daemon = Daemon::start(Target::of_environment(), &directory)?;
+        let programs = prepare(folder.path())?;
+        let daemon = Daemon::start(Target::of_environment(), &directory, programs)?;
         Ok(Self { rest: Rest::new(daemon.socket()), daemon, before, network: None, folder })
     }
 
     /// With a pool `default` on driver `dir`, the profile `default` using it, and the image `busybox`.
     pub fn ready() -> Result<Self> {
-        let host = Self::empty()?;
+        Self::empty()?.furnished()
+    }
+
+    /// Gives an empty host what [`Host::ready`] promises.
+    pub fn furnished(self) -> Result<Self> {
+        let host = self;
         host.rest.post("/1.0/storage-pools", &json!({"name": "default", "driver": "dir", "config": {}}))?.metadata()?;
         let root = json!({"type": "disk", "path": "/", "pool": "default"});
         host.rest.put("/1.0/profiles/default", &json!({"config": {}, "devices": {"root": root}}))?.metadata()?;
@@ -54,7 +65,12 @@ impl Host {
 
     /// The same with a bridge of its own for `eth0`.
     pub fn with_network() -> Result<Self> {
-        let mut host = Self::ready()?;
+        Self::ready()?.connected()
+    }
+
+    /// Gives a furnished host a bridge.
+    pub fn connected(self) -> Result<Self> {
+        let mut host = self;
         let name = format!("ht{:08x}", rand::random::<u32>());
         let config = json!({"ipv4.address": format!("10.{}.{}.1/24", rand::random_range(100..250), rand::random_range(0..250)), "ipv4.nat": "true", "ipv6.address": "none"});
         host.rest.post("/1.0/networks", &json!({"name": name, "type": "bridge", "config": config}))?.metadata()?;
@@ -130,7 +146,7 @@ impl Host {
         run(self.prepared(&mut command).env("CLIENT", client).env("SHELL", "/bin/sh"), "")
     }
 
-    fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let home = self.folder.path().join("home");
         command.env("LXD_SOCKET", self.daemon.socket()).env("HULL_SOCKET", self.daemon.socket()).env("HOME", &home);
         command.env("LXD_CONF", home.join(".config/lxc")).env("HULL_DIR", self.directory())
@@ -163,6 +179,17 @@ impl Host {
             std::fs::read(format!("/proc/{pid}/cmdline"))
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains("--supervisor"))
         })
+    }
+
+    /// The daemon's own process, and all below it.
+    pub fn processes(&self) -> Vec<i32> {
+        let root = self.daemon.pid();
+        root.into_iter().chain(root.into_iter().flat_map(descendants)).collect()
+    }
+
+    /// The keeper.
+    pub fn keeper(&self) -> Option<i32> {
+        self.daemon.pid()
     }
 
     /// Ends the daemon as a service manager would, and starts it again.

@@ -5,12 +5,13 @@
 
 mod command;
 mod daemon;
+pub mod faults;
 mod host;
 mod image;
 mod leaks;
 mod rest;
 
 pub use command::{Finished, run, until};
-pub use daemon::Target;
+pub use daemon::{Programs, Target};
 pub use host::{Host, Instance};
 pub use rest::{Answer, Rest};

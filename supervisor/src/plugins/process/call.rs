@@ -25,6 +25,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The sign of life expected of a process in a bulk call, which may be busy.
 const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
+/// A bulk call that shows no progress for so long has lost its way, however well the process says it is.
+const STALLED: Duration = Duration::from_secs(15 * 60);
+
 /// When an answer is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
@@ -86,7 +89,7 @@ impl Process {
             self.open_pool(session, method).await?;
         }
         let limit = match method.deadline {
-            Deadline::Within(limit) => limit,
+            Deadline::Within(limit) => limit.min(longest()),
             Deadline::WhileAlive => MAX_DEADLINE,
         };
         let request = context(logging::current_request(), limit);
@@ -165,7 +168,7 @@ impl Process {
 
     fn too_late(&self, method: Method, silence: Option<DriverError>) -> DriverError {
         let limit = match method.deadline {
-            Deadline::Within(limit) => format!("within {limit:?}"),
+            Deadline::Within(limit) => format!("within {:?}", limit.min(longest())),
             Deadline::WhileAlive => "and no progress".into(),
         };
         let error = DriverError::new(Code::DeadlineExceeded, format!("{} gave no answer {limit}", self.what(method)));
@@ -181,15 +184,31 @@ async fn silent(session: &Session, deadline: Deadline) -> DriverError {
     if let Deadline::Within(_) = deadline {
         return std::future::pending().await;
     }
-    let mut heard = tokio::time::Instant::now();
+    let (silence, stalled) = (SILENCE.min(longest()), STALLED.min(longest()));
+    let begun = tokio::time::Instant::now();
     loop {
-        tokio::time::sleep_until(heard + SILENCE).await;
-        heard = tokio::time::Instant::now();
-        if session.heartbeat.silent_for() < SILENCE {
+        let asked = tokio::time::Instant::now();
+        tokio::time::sleep_until(asked + silence).await;
+        let quiet = session.heartbeat.silent_for().min(begun.elapsed());
+        if quiet < silence {
             continue;
         }
         if let Err(error) = session.health(BUSY_SIGN_OF_LIFE).await {
             return error;
         }
+        if quiet >= stalled {
+            let message = format!("it says it is well, but has made no progress for {} s", quiet.as_secs());
+            return DriverError::new(Code::DeadlineExceeded, message);
+        }
     }
+}
+
+/// The bound on every deadline: none, but for tests of what happens when one passes, which would take minutes
+/// (`HULL_TEST_LONGEST_CALL`, in milliseconds).
+fn longest() -> Duration {
+    static LONGEST: std::sync::LazyLock<Duration> = std::sync::LazyLock::new(|| {
+        let text = std::env::var("HULL_TEST_LONGEST_CALL").ok();
+        text.and_then(|text| text.parse().ok()).map_or(MAX_DEADLINE, Duration::from_millis)
+    });
+    *LONGEST
 }
