@@ -315,9 +315,11 @@ impl Instance<'_> {
     }
 }
 
-fn children(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    tasks.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    // A child is listed with the thread that made it.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {

@@ -14,6 +14,7 @@ pub mod cgroups;
 pub mod daemon;
 mod events;
 mod filter;
+mod flight;
 mod gateway;
 mod handles;
 mod hull;

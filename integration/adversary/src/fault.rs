@@ -16,8 +16,8 @@ use crate::memory;
 use crate::proxy::{Adversary, Call, OWN_IDS};
 
 /// How many upcalls are a flood, and how many descriptors.
-const FLOOD: u64 = 20_000;
-const DESCRIPTORS: u64 = 6_000;
+const FLOOD: u64 = 5_000;
+const DESCRIPTORS: u64 = 1_500;
 /// How long nobody reads the answers to a flood.
 const DEAF: Duration = Duration::from_secs(1);
 
@@ -180,16 +180,39 @@ fn flood_descriptors(adversary: &Adversary, call: &Call, seed: u64) -> Then {
         }
         return Then::PassOn;
     }
-    let (Some(store), Some(discard)) = (upcall_number("store"), upcall_number("discard")) else { return Then::PassOn };
-    let key = |number: u64| format!("flood-{number}");
+    let (Some(store), Some(discard)) = (upcall_number("store"), upcall_number("discard")) else {
+        return Then::PassOn;
+    };
+    let marker = marker(adversary);
+    let _ = std::fs::write(&marker, b""); // without it the campaign finds what is left
     for number in 0..DESCRIPTORS {
-        sent(&adversary.host.outer, &frame::store(OWN_IDS + number, store, &key(number)), &spares(1));
+        sent(&adversary.host.outer, &frame::store(OWN_IDS + number, store, &kept(number)), &spares(1));
     }
-    // What was kept is given back: the campaign looks for what is left by nobody's wish.
-    for number in 0..DESCRIPTORS {
-        sent(&adversary.host.outer, &frame::upcall(OWN_IDS + number, 10_000_000, discard, &key(number)), &[]);
-    }
+    discard_all(adversary, discard);
     Then::PassOn
+}
+
+/// A process that had so much kept may have been ended before it gave it back.
+pub(crate) fn clean_up_after_predecessor(adversary: &Adversary) {
+    if let (true, Some(discard)) = (marker(adversary).exists(), upcall_number("discard")) {
+        discard_all(adversary, discard);
+    }
+}
+
+/// What was kept is given back: the campaign looks for what is left by nobody's wish.
+fn discard_all(adversary: &Adversary, discard: u32) {
+    for number in 0..DESCRIPTORS {
+        sent(&adversary.host.outer, &frame::upcall(OWN_IDS + number, 10_000_000, discard, &kept(number)), &[]);
+    }
+    let _ = std::fs::remove_file(marker(adversary)); // doing it once more does no harm
+}
+
+fn marker(adversary: &Adversary) -> std::path::PathBuf {
+    adversary.orders.join(&adversary.name).join("flooded")
+}
+
+fn kept(number: u64) -> String {
+    format!("flood-{number}")
 }
 
 fn upcall_number(name: &str) -> Option<u32> {

@@ -73,6 +73,7 @@ pub(crate) fn run(name: &str) -> io::Result<ExitCode> {
     }
     spawn(&adversary, &host, upcalls);
     spawn(&adversary, &host, upcall_answers);
+    fault::clean_up_after_predecessor(&adversary);
     ended(&mut child)
 }
 

@@ -144,13 +144,19 @@ impl Campaign {
         self.watched.forget();
         let order = Order { fault: cell.fault, phase: cell.phase, seed: self.random.random::<u32>().into() };
         let path = self.place(&scenario, order, &cell.method)?;
+        let from = Instant::now();
         let (result, mut findings) = self.act(&scenario, cell.fault, &path)?;
+        let acted = from.elapsed();
         let reached = path.with_added_extension("fired").exists();
         let _ = std::fs::remove_file(&path); // it is there only if nobody has met it
         self.stuck.release();
         findings.extend(result.as_ref().err().and_then(|error| unclear(&format!("{error:#}"))));
         findings.extend(self.heal(&scenario));
+        let healed = from.elapsed();
         findings.extend(self.converged()?);
+        if std::env::var_os("HULL_FAULTS_TIMES").is_some() {
+            eprintln!("acted {acted:?} healed {healed:?} converged {:?}", from.elapsed());
+        }
         findings.extend(self.watched.findings(&self.control, &self.machine));
         if let Some(exec) = &self.exec {
             findings.extend(exec.check().err().map(|error| format!("{error:#}")));
@@ -160,7 +166,7 @@ impl Campaign {
             (false, ..) => Outcome::Found(findings),
             (true, false, _) => Outcome::NotReached,
             (true, true, Ok(())) => Outcome::Survived,
-            (true, true, Err(_)) => Outcome::Healed,
+            (true, true, Err(error)) => Outcome::Healed(format!("{error:#}")),
         })
     }
 
@@ -333,7 +339,7 @@ fn unclear(error: &str) -> Option<String> {
 fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Survived => "survived".into(),
-        Outcome::Healed => "healed".into(),
+        Outcome::Healed(error) => format!("healed: {error}"),
         Outcome::NotReached => "NOT REACHED".into(),
         Outcome::Found(findings) => format!("FOUND\n  * {}", findings.join("\n  * ")),
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::Host;
 use crate::command::run;
+use crate::host::children;
 
 /// What there is. Names where they stay the same over a restart of a part, numbers where not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,8 +131,7 @@ impl Inventory {
 
 /// `hull-0123abcd`, which hulld has made of its directory's name.
 fn group_directory(supervisor: i32) -> Option<String> {
-    let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
-    children.split_whitespace().find_map(|child| {
+    children(supervisor).into_iter().find_map(|child| {
         let groups = fs::read_to_string(format!("/proc/{child}/cgroup")).ok()?;
         let name = groups.lines().find_map(|line| line.split("/hull-").nth(1)?.split('/').next().map(str::to_owned))?;
         Some(format!("hull-{name}"))

@@ -13,8 +13,8 @@ use super::scenario::UNREACHED;
 pub(super) enum Outcome {
     /// The request succeeded all the same.
     Survived,
-    /// It failed as it should, and the next one succeeds.
-    Healed,
+    /// It failed as it should, with this reason, and the next one succeeds.
+    Healed(String),
     /// The request came to its end without a call of the method.
     NotReached,
     Found(Vec<String>),
@@ -38,7 +38,7 @@ impl Report {
         let found = self.outcomes.iter().filter_map(|(cell, outcome)| match outcome {
             Outcome::Found(what) => Some((cell.to_string(), what.clone())),
             Outcome::NotReached => Some((cell.to_string(), vec!["the method was not called".to_owned()])),
-            Outcome::Survived | Outcome::Healed => None,
+            Outcome::Survived | Outcome::Healed(_) => None,
         });
         found.collect()
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Report {
             self.seed,
             self.cells(),
             self.count(|one| *one == Outcome::Survived),
-            self.count(|one| *one == Outcome::Healed),
+            self.count(|one| matches!(one, Outcome::Healed(_))),
             self.findings().len()
         )
     }
@@ -89,7 +89,7 @@ impl fmt::Display for Report {
 fn sign(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Survived => ".".into(),
-        Outcome::Healed => "e".into(),
+        Outcome::Healed(_) => "e".into(),
         Outcome::NotReached => "?".into(),
         Outcome::Found(what) => what.len().to_string(),
     }

@@ -16,7 +16,6 @@ mod change;
 mod delete;
 mod export;
 mod files;
-mod flight;
 mod import;
 mod model;
 mod obtain;

@@ -8,10 +8,10 @@ use hull_api::ImageAlias;
 use hull_plugin::Fingerprint;
 
 use super::files::{FilesError, ImageDirectory};
-use super::flight::Flights;
 use super::model::{Alias, AliasName, Image, Source};
 use super::store;
 use crate::api::ApiError;
+use crate::flight::Flights;
 use crate::state::{Database, StateError};
 
 pub(crate) struct Images {

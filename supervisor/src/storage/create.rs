@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hull_api::StoragePoolsPost;
 use hull_plugin::{Code, OperationId};
@@ -22,7 +22,7 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     if post.driver.is_empty() {
         return Err(ApiError::bad_request("No driver provided"));
     }
-    let _changing = hull.storage.changing.lock().await;
+    let _changing = hull.storage.changing.board(name.as_str()).await;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
     }
@@ -30,7 +30,13 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     let mut config = post.config;
     config.retain(|_, value| !value.is_empty());
     validate::pool(&description, &config)?;
-    let place = match config.get(SOURCE) {
+    let source = config.get(SOURCE).cloned();
+    // Two at a time could both find the same place free.
+    let _place = match &source {
+        Some(source) => Some(hull.storage.changing.board(canonical(Path::new(source)).to_string_lossy()).await),
+        None => None,
+    };
+    let place = match &source {
         Some(source) => {
             validate::source_directory(source)?;
             not_taken(hull, Path::new(source))?;
@@ -48,7 +54,6 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
 
 /// Two pools in one directory would delete each other's volumes.
 fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
-    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let wanted = canonical(source);
     match hull.storage.pools().iter().find(|pool| canonical(&mount::source(hull, pool)) == wanted) {
         Some(pool) => {
@@ -56,6 +61,10 @@ fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
         }
         None => Ok(()),
     }
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Whose directory a pool is in.

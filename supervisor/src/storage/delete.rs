@@ -13,7 +13,7 @@ use crate::plans::{self, AfterCrash, Plan};
 use crate::used_by;
 
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
-    let _changing = hull.storage.changing.lock().await;
+    let _changing = hull.storage.changing.board(name).await;
     let pool = hull.storage.by_text(name)?;
     if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
         return Err(ApiError::bad_request("The storage pool is currently in use"));

@@ -8,14 +8,15 @@ use hull_plugin::{PoolName, VolumeName};
 use super::model::{Pool, VolumeRow};
 use super::store;
 use crate::api::ApiError;
+use crate::flight::Flights;
 use crate::state::{Database, StateError};
 
 pub(crate) struct Storage {
     known: RwLock<Known>,
     /// Pools whose process may still hold a directory that is gone.
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
-    /// One change of a pool or custom volume at a time, from check to publication.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    /// One change of a pool or its custom volumes at a time, from check to publication. By pool: one that hangs delays no other.
+    pub(super) changing: Flights,
 }
 
 #[derive(Default)]
@@ -33,7 +34,7 @@ impl Storage {
         for volume in store::all_volumes(database)? {
             known.insert(volume);
         }
-        Ok(Self { known: RwLock::new(known), deleted: Mutex::default(), changing: tokio::sync::Mutex::new(()) })
+        Ok(Self { known: RwLock::new(known), deleted: Mutex::default(), changing: Flights::default() })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {

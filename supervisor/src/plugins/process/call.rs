@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
 
@@ -97,7 +99,15 @@ impl Process {
             Miss::Final(DriverError::system(&error, format!("{}: cannot copy its descriptors", self.what(method))))
         })?;
         tokio::select! {
-            answer = sent => self.judge(session, method, answer).await,
+            answer = AssertUnwindSafe(sent).catch_unwind() => match answer {
+                Ok(answer) => self.judge(session, method, answer).await,
+                // tarpc's client panics on the answer of another method; nothing of ours is touched by it.
+                Err(_panic) => {
+                    let why = format!("it answered `{}` with the result of another method", method.name);
+                    self.report_hung(session.generation, why).await;
+                    Err(Miss::Crashed)
+                }
+            },
             () = session.gone.cancelled() => Err(Miss::Crashed),
             silence = silent(session, method.deadline) => {
                 self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;

@@ -240,8 +240,13 @@ impl Child {
 
     /// Where in the kernel the process is.
     pub(crate) fn kernel_stack(&self) -> String {
-        let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
-        let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
-        if frames.is_empty() { "an unknown place".into() } else { frames.join(" < ") }
+        // The thread that is stuck, which need not be the first: of one that has ended nothing is to be read.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let stack = |thread: std::fs::DirEntry| {
+            let stack = std::fs::read_to_string(thread.path().join("stack")).ok()?;
+            let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
+            (!frames.is_empty()).then(|| frames.join(" < "))
+        };
+        threads.filter_map(stack).last().unwrap_or_else(|| "an unknown place".into())
     }
 }
