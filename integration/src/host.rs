@@ -256,6 +256,10 @@ impl Drop for Host {
             && let Err(error) = self.clean_up()
         {
             eprintln!("cannot clean up after the story: {error:#}\n{}", self.daemon.log());
+            if let Err(error) = self.daemon.stop() {
+                eprintln!("the story's daemon: {error}");
+            }
+            crate::demolish::demolish(&self.directory(), self.network());
         }
     }
 }

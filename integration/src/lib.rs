@@ -5,6 +5,7 @@
 
 mod command;
 mod daemon;
+mod demolish;
 pub mod faults;
 mod host;
 mod image;

@@ -40,7 +40,7 @@ impl Inventory {
     /// What is there that was not, and what is missing; fewer descriptors than before are no loss.
     pub(super) fn difference(&self, before: &Self) -> Vec<String> {
         let new = self.things.difference(&before.things).map(|thing| format!("new: {thing}"));
-        let missing = before.things.difference(&self.things).map(|thing| format!("missing: {thing}"));
+        let missing = before.things.difference(&self.things).filter(|thing| !is_of_plugin(thing)).map(|thing| format!("missing: {thing}"));
         let mut found: Vec<String> = new.chain(missing).collect();
         for (name, count) in &self.counts {
             let known = before.counts.get(name).copied().unwrap_or(0);
@@ -51,8 +51,10 @@ impl Inventory {
         found
     }
 
-    /// The most lenient of two: for a baseline that is looked at more than once.
+    /// The most lenient of two: for a baseline that is looked at more than once. A fresh daemon makes the control groups of
+    /// its plugins anew, one by one.
     pub(super) fn or(mut self, other: &Self) -> Self {
+        self.things.extend(other.things.iter().filter(|thing| is_of_plugin(thing)).cloned());
         for (name, count) in &other.counts {
             let own = self.counts.entry(name.clone()).or_default();
             *own = (*own).max(*count);
@@ -127,6 +129,10 @@ impl Inventory {
             *self.counts.entry(format!("processes `{name}`")).or_default() += 1;
         }
     }
+}
+
+fn is_of_plugin(thing: &str) -> bool {
+    thing.starts_with("cgroup ") && thing.contains("/plugins/")
 }
 
 /// `hull-0123abcd`, which hulld has made of its directory's name.

@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod faults;
 mod install;
 mod machine;
 mod setup;
@@ -29,6 +30,7 @@ enum Task {
     Demo(demo::Demo),
     Test(test::Test),
     Bench(bench::Bench),
+    Faults(faults::Faults),
     Style(style::Style),
     Install(install::Install),
 }
@@ -49,6 +51,7 @@ fn run() -> anyhow::Result<()> {
         Task::Demo(task) => demo::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
+        Task::Faults(task) => faults::run(&task),
         Task::Style(task) => style::run(&task),
         Task::Install(task) => install::run(&task),
     }

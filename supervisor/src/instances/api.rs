@@ -46,10 +46,7 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
     match scope.recursion() {
         0 => sync(&entries.iter().map(|entry| format!("/1.0/{noun}/{}", entry.record().name)).collect::<Vec<_>>()),
         1 => sync(&entries.iter().map(|entry| state::instance(&hull, entry)).collect::<Vec<_>>()),
-        _ => {
-            let states = entries.iter().map(|entry| state::full(&hull, entry));
-            sync(&futures::future::join_all(states).await)
-        }
+        _ => sync(&state::full(&hull, &entries).await),
     }
 }
 
@@ -63,7 +60,7 @@ async fn make(State(hull): State<Hull>, scope: Scope, Json(body): Json<Value>) -
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
     if scope.recursion() > 0 {
-        return sync(&state::full(&hull, &entry).await);
+        return sync(&state::full(&hull, &[entry]).await.pop());
     }
     let instance = state::instance(&hull, &entry);
     sync_tagged(&instance, &instance.clone().writable())

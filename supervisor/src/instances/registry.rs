@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     busy: Mutex<Option<&'static str>>,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// What its driver said of it last.
+    last_state: Mutex<Option<hull_api::InstanceState>>,
     /// Two settlers would undo each other's work.
     pub(super) settling: tokio::sync::Mutex<()>,
 }
@@ -108,12 +110,21 @@ impl Live {
 }
 
 impl Entry {
+    pub(super) fn note_state(&self, state: hull_api::InstanceState) {
+        *locked(&self.last_state) = Some(state);
+    }
+
+    pub(super) fn last_state(&self) -> Option<hull_api::InstanceState> {
+        locked(&self.last_state).clone()
+    }
+
     pub(crate) fn new(record: Record) -> Arc<Self> {
         Arc::new(Self {
             record: RwLock::new(Arc::new(record)),
             live: watch::Sender::new(Live::Stopped),
             busy: Mutex::new(None),
             applied: Mutex::new(None),
+            last_state: Mutex::new(None),
             settling: tokio::sync::Mutex::new(()),
         })
     }
