@@ -43,9 +43,6 @@ pub trait Host {
 
     /// Keeps `fd` under `key` until it is discarded or Hull's keeper ends: it survives this process and hulld itself.
     /// An older descriptor under the same key is replaced.
-    ///
-    /// # Errors
-    /// `NoSpace`: an eighth as many as the manifest's `open_files`, and at least 64, are kept for this plugin; no more.
     async fn store(key: String, fd: AnyFd) -> Result<(), DriverError>;
     /// A stored descriptor, or `None`.
     async fn fetch(key: String) -> Result<Option<AnyFd>, DriverError>;

@@ -50,6 +50,8 @@ pub struct Options {
     pub only: Option<Selection>,
     /// Stop at the first finding, so that its daemon's log is the last thing shown.
     pub first: bool,
+    /// Set by somebody who wants the campaign to end after the cell at hand.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// See the module.
@@ -82,16 +84,18 @@ impl Campaign {
         let mut campaign = Some(Self::start(random)?);
         let mut report = Report { seed: options.seed, ..Report::default() };
         for cell in cells {
-            if options.budget.is_some_and(|budget| start.elapsed() >= budget) {
+            let late = options.budget.is_some_and(|budget| start.elapsed() >= budget);
+            if late || options.stop.load(Ordering::Relaxed) {
                 break;
             }
             let from = Instant::now();
+            eprint!("{cell}: ");
             let current = match campaign.take() {
                 Some(campaign) => campaign,
                 None => Self::start(StdRng::seed_from_u64(options.seed))?,
             };
             let outcome = current.committed(&cell, &mut campaign);
-            eprintln!("{cell}: {} ({} ms)", told(&outcome), from.elapsed().as_millis());
+            eprintln!("{} ({} ms)", told(&outcome), from.elapsed().as_millis());
             let found = matches!(outcome, Outcome::Found(_) | Outcome::NotReached);
             report.outcomes.insert(cell, outcome);
             if found && options.first {
@@ -107,7 +111,7 @@ impl Campaign {
         match self.commit(cell) {
             Ok(outcome) => {
                 if matches!(outcome, Outcome::Found(_)) {
-                    eprintln!("{}", self.host.log());
+                    eprintln!("\n{}", self.host.log());
                 }
                 *next = Some(self);
                 outcome

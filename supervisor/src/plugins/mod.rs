@@ -12,6 +12,7 @@ mod registry;
 pub(crate) mod sandbox;
 mod services;
 mod source;
+mod throttle;
 mod upcalls;
 
 pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};

@@ -9,8 +9,10 @@ use hull_plugin::tarpc::server::{BaseChannel, Channel};
 use hull_plugin::{
     AnyFd, Code, Context, DriverError, Host, OperationId, ProcessFd, Progress, ServiceSpec, ServiceState, accept,
 };
+use tokio::task::JoinSet;
 
 use super::process::{Heartbeat, Spec};
+use super::throttle::Throttled;
 use crate::logging::within_request;
 
 /// The longest key a plugin may use; the rest of the keeper's is for the prefix.
@@ -36,8 +38,14 @@ pub(super) async fn serve(spec: Arc<Spec>, heartbeat: Arc<Heartbeat>, socket: Ow
         Ok(transport) => transport,
         Err(error) => return tracing::error!(%error, "a plugin's upcall channel cannot be used"),
     };
-    let requests = BaseChannel::with_defaults(transport).execute(server.serve());
-    requests.for_each_concurrent(CONCURRENT, |request| request).await;
+    let transport = Throttled::new(transport, CONCURRENT);
+    let mut requests = std::pin::pin!(BaseChannel::with_defaults(transport).execute(server.serve()));
+    let mut work = JoinSet::new();
+    while let Some(request) = requests.next().await {
+        work.spawn(request);
+        while work.try_join_next().is_some() {} // those that are done
+    }
+    work.join_all().await;
 }
 
 #[derive(Clone)]

@@ -30,6 +30,11 @@ const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// A bulk call that shows no progress for so long has lost its way, however well the process says it is.
 const STALLED: Duration = Duration::from_secs(15 * 60);
 
+/// What a request may take beyond its deadline, which tarpc sees to.
+const UNSENT: Duration = Duration::from_millis(500);
+/// So many deadlines in a row without any answer, and a process is of no use, however well it says it is.
+const IGNORED: u32 = 3;
+
 /// When an answer is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
@@ -99,8 +104,13 @@ impl Process {
             Miss::Final(DriverError::system(&error, format!("{}: cannot copy its descriptors", self.what(method))))
         })?;
         tokio::select! {
-            answer = AssertUnwindSafe(sent).catch_unwind() => match answer {
-                Ok(answer) => self.judge(session, method, answer).await,
+            answer = AssertUnwindSafe(tokio::time::timeout(limit + UNSENT, sent)).catch_unwind() => match answer {
+                Ok(Ok(answer)) => self.judge(session, method, answer).await,
+                // tarpc counts a deadline from when a request is on its way, and this one never was.
+                Ok(Err(_elapsed)) => {
+                    self.report_hung(session.generation, format!("`{}`: it does not read its calls", method.name)).await;
+                    Err(Miss::Final(self.too_late(method, Some(deaf()))))
+                }
                 // tarpc's client panics on the answer of another method; nothing of ours is touched by it.
                 Err(_panic) => {
                     let why = format!("it answered `{}` with the result of another method", method.name);
@@ -123,9 +133,13 @@ impl Process {
         answer: Result<Result<T, DriverError>, RpcError>,
     ) -> Result<Result<T, DriverError>, Miss> {
         match answer {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                session.answered();
+                Ok(answer)
+            }
             Err(RpcError::DeadlineExceeded) => {
-                let silence = session.health(SIGN_OF_LIFE).await.err();
+                let ignored = session.unanswered() >= IGNORED;
+                let silence = session.health(SIGN_OF_LIFE).await.err().or_else(|| ignored.then(deaf));
                 if let Some(silence) = &silence {
                     self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
                 }
@@ -211,6 +225,10 @@ async fn silent(session: &Session, deadline: Deadline) -> DriverError {
             return DriverError::new(Code::DeadlineExceeded, message);
         }
     }
+}
+
+fn deaf() -> DriverError {
+    DriverError::new(Code::Unavailable, "it says it is well, but answers no calls")
 }
 
 /// The bound on every deadline: none, but for tests of what happens when one passes, which would take minutes

@@ -171,6 +171,7 @@ impl Owner {
             gone: running.gone.clone(),
             opened: tokio::sync::OnceCell::new(),
             heartbeat: running.heartbeat.clone(),
+            ignored: Default::default(),
         };
         tracing::info!(plugin = %self.spec.name, pid = session.pid, "plugin ready");
         self.status.send_replace(Status::Ready(Arc::new(session)));

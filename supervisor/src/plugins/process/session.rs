@@ -1,7 +1,7 @@
 //! The connection to one running plugin process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hull_plugin::image::ImageSourceClient;
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     /// Whether the pool has been opened in this process (storage drivers).
     pub(crate) opened: OnceCell<()>,
     pub(crate) heartbeat: Arc<Heartbeat>,
+    /// How many calls in a row had no answer in time.
+    pub(crate) ignored: AtomicU32,
 }
 
 /// When the process last showed progress.
@@ -58,6 +60,15 @@ impl Session {
         network, Network, NetworkDriverClient;
         instance, Instance, InstanceDriverClient;
         image, Image, ImageSourceClient;
+    }
+
+    pub(crate) fn answered(&self) {
+        self.ignored.store(0, Ordering::Relaxed);
+    }
+
+    /// How many there are now in a row.
+    pub(crate) fn unanswered(&self) -> u32 {
+        self.ignored.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Asks the plugin how it is, for at most `patience`.
