@@ -221,10 +221,11 @@ impl Channel {
     /// What is armed for this answer, once nothing holds it any more.
     fn disarmed(&self, id: u64) -> Option<Armed> {
         loop {
-            match self.armed().remove(&id) {
-                Some(Armed::Held) => self.arm(id, Armed::Held),
-                other => return other,
+            let mut armed = self.armed();
+            if !matches!(armed.get(&id), Some(Armed::Held)) {
+                return armed.remove(&id);
             }
+            drop(armed);
             std::thread::sleep(std::time::Duration::from_micros(200)); // the fault is being committed
         }
     }

@@ -96,6 +96,7 @@ impl Campaign {
             };
             let outcome = current.committed(&cell, &mut campaign);
             eprintln!("{} ({} ms)", told(&outcome), from.elapsed().as_millis());
+            report.indulgence = report.indulgence.max(watch::indulgence());
             let found = matches!(outcome, Outcome::Found(_) | Outcome::NotReached);
             report.outcomes.insert(cell, outcome);
             if found && options.first {
@@ -110,7 +111,7 @@ impl Campaign {
     fn committed(mut self, cell: &Cell, next: &mut Option<Self>) -> Outcome {
         match self.commit(cell) {
             Ok(outcome) => {
-                if matches!(outcome, Outcome::Found(_)) {
+                if matches!(outcome, Outcome::Found(_)) || std::env::var_os("HULL_FAULTS_LOG").is_some() {
                     eprintln!("\n{}", self.host.log());
                 }
                 *next = Some(self);

@@ -50,7 +50,7 @@ impl Watched {
         ] {
             let ((delays, failures), (mut excuses, _)) = (own.taken(), other.taken());
             excuses.extend(machine.iter().cloned());
-            let late = watch::unexcused(&delays, &excuses, limit);
+            let late = watch::unexcused(&delays, &excuses, limit.mul_f64(watch::indulgence()));
             findings.extend(late.iter().map(|delay| format!("{what} for {} ms", delay.length.as_millis())));
             findings.extend(failures);
         }

@@ -25,6 +25,8 @@ pub(super) enum Outcome {
 pub struct Report {
     pub(super) seed: u64,
     pub(super) outcomes: BTreeMap<Cell, Outcome>,
+    /// The most that bounds on time were stretched because the machine was busy.
+    pub(super) indulgence: f64,
 }
 
 impl Report {
@@ -76,12 +78,13 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "\nseed {}: {} cells, {} survived, {} healed, {} with findings",
+            "\nseed {}: {} cells, {} survived, {} healed, {} with findings (bounds on time up to {:.1} times as long: the machine's load)",
             self.seed,
             self.cells(),
             self.count(|one| *one == Outcome::Survived),
             self.count(|one| matches!(one, Outcome::Healed(_))),
-            self.findings().len()
+            self.findings().len(),
+            self.indulgence.max(1.0)
         )
     }
 }

@@ -10,6 +10,14 @@ use crate::Rest;
 pub(super) const LONGEST_GAP: Duration = Duration::from_millis(200);
 /// What a list of all instances with their state may take.
 pub(super) const LONGEST_LIST: Duration = Duration::from_millis(100);
+/// How much longer everything may take on a machine that is busy with other work: by how many processes want each processor.
+pub(super) fn indulgence() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (load / f64::from(u32::try_from(processors).unwrap_or(1))).clamp(1.0, 4.0)
+}
+
 /// Between two lists.
 const PAUSE: Duration = Duration::from_millis(100);
 

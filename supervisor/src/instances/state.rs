@@ -19,7 +19,7 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 
 /// Drivers that answer nothing for so long make no list wait: what is known without them is shown.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// The record as the API shows it.
 pub(super) fn instance(hull: &Hull, entry: &Entry) -> Instance {

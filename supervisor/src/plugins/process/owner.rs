@@ -14,7 +14,7 @@ use super::output::Output;
 use super::session::{Heartbeat, Session};
 use super::state::{Action, Event, State, step};
 use crate::plugins::sandbox::{self, Child};
-use crate::plugins::upcalls;
+use crate::plugins::{Environment, upcalls};
 
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
@@ -206,7 +206,6 @@ impl Owner {
     async fn bury(&mut self) -> Event {
         self.pending = None;
         if let Some(running) = self.running.take() {
-            running.gone.cancel();
             let status = running.child.status();
             let mut account = status.map_or("ended, nobody knows how".into(), crate::plugins::describe_status);
             if let Some(complaint) = self.complaint.as_ref().filter(|_| status == Some(nix::libc::SIGKILL)) {
@@ -217,6 +216,9 @@ impl Owner {
                 account = format!("{account}; its last words: {}", lines.join(" | "));
             }
             self.account(account);
+            // Who waits for this asks for the next process at once, and must not be given this one again.
+            self.status.send_replace(Status::Starting);
+            running.gone.cancel();
         }
         Event::Exited
     }
@@ -226,6 +228,9 @@ impl Owner {
             running.gone.cancel();
             let stack = running.child.kernel_stack();
             self.account(format!("does not die of SIGKILL and was abandoned; it is in the kernel at {stack}"));
+            let Environment { tasks, stop, .. } = &*self.spec.environment;
+            let stop = stop.clone();
+            tasks.spawn(async move { stop.run_until_cancelled(reap(running.child)).await });
         }
     }
 
@@ -250,6 +255,14 @@ impl Owner {
             // Not dying of SIGKILL within the bound: the next hulld finds it in its cgroup.
             let _ = tokio::time::timeout(std::time::Duration::from_secs(1), running.child.exited()).await;
         }
+    }
+}
+
+/// An abandoned process may end after all.
+async fn reap(child: Child) {
+    child.exited().await;
+    if let Some(status) = child.status() {
+        tracing::info!(pid = child.pid(), how = crate::plugins::describe_status(status), "abandoned plugin ended");
     }
 }
 

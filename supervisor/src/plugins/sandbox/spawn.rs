@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
 use super::stage::{FAILED, STARTED};
+use crate::blocking::blocking;
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
@@ -89,7 +90,7 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
     let environment = &spec.environment;
     let key = format!("process/{}", spec.name);
     end_predecessor(&environment.keeper, &key).await;
-    let plan = plugin_plan(spec)?;
+    let plan = blocking(|| plugin_plan(spec))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -164,7 +165,7 @@ impl Start<'_> {
         let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target, namespace];
         let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
         let program = c_string(self.stage.as_os_str().as_encoded_bytes())?;
-        let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+        let stage = blocking(|| hull_sys::spawn::spawn(&program, &arguments, &[], &table))?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
         let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
