@@ -66,7 +66,8 @@ pub(crate) fn run(name: &str) -> io::Result<ExitCode> {
     let (host, theirs_host) = channel(HOST_FD, Vec::new())?;
     let mut child = start(name, [theirs_lifecycle, theirs_contract, theirs_host])?;
     let driver = Pid::from_raw(child.id().cast_signed());
-    let adversary = Arc::new(Adversary { name: name.to_owned(), orders, driver, host: host.clone(), deaf: AtomicBool::new(false) });
+    let adversary =
+        Arc::new(Adversary { name: name.to_owned(), orders, driver, host: host.clone(), deaf: AtomicBool::new(false) });
     for channel in [lifecycle, contract] {
         spawn(&adversary, &channel, requests);
         spawn(&adversary, &channel, answers);

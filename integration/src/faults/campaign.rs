@@ -18,13 +18,13 @@ use serde_json::json;
 use super::cell::{Cell, Selection};
 use super::control::{WEB, Watched};
 use super::fixture::{Stage, small_image};
+use super::hostile;
 use super::inventory::Inventory;
 use super::pulse::OpenExec;
 use super::report::{Outcome, Report};
 use super::scenario::{self, Scenario};
 use super::stuck::Stuck;
 use super::watch::{self, Log};
-use super::hostile;
 use crate::command::until;
 use crate::{Host, Instance};
 
@@ -143,7 +143,22 @@ impl Campaign {
         let orders = host.folder().join(ORDERS);
         let baseline = Inventory::of(&host)?;
         let (crashes, known) = (BTreeMap::new(), Vec::new());
-        Ok(Self { host, stage, watched, exec, stuck, quiet, control, machine, stop, orders, baseline, crashes, known, random })
+        Ok(Self {
+            host,
+            stage,
+            watched,
+            exec,
+            stuck,
+            quiet,
+            control,
+            machine,
+            stop,
+            orders,
+            baseline,
+            crashes,
+            known,
+            random,
+        })
     }
 
     fn end(mut self) -> Result<()> {

@@ -93,7 +93,8 @@ fn list<'a>(parent: &'a mut Table, key: &str) -> Result<&'a mut Vec<Value>> {
 /// The same file under another name, where the file systems allow it.
 fn share(from: &Path, to: &Path) -> Result<()> {
     if fs::hard_link(from, to).is_err() {
-        fs::copy(from, to).with_context(|| format!("cannot copy `{}` (built? `cargo build --workspace`)", from.display()))?;
+        fs::copy(from, to)
+            .with_context(|| format!("cannot copy `{}` (built? `cargo build --workspace`)", from.display()))?;
     }
     Ok(())
 }

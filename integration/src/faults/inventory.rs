@@ -40,7 +40,11 @@ impl Inventory {
     /// What is there that was not, and what is missing; fewer descriptors than before are no loss.
     pub(super) fn difference(&self, before: &Self) -> Vec<String> {
         let new = self.things.difference(&before.things).map(|thing| format!("new: {thing}"));
-        let missing = before.things.difference(&self.things).filter(|thing| !is_of_plugin(thing)).map(|thing| format!("missing: {thing}"));
+        let missing = before
+            .things
+            .difference(&self.things)
+            .filter(|thing| !is_of_plugin(thing))
+            .map(|thing| format!("missing: {thing}"));
         let mut found: Vec<String> = new.chain(missing).collect();
         for (name, count) in &self.counts {
             let known = before.counts.get(name).copied().unwrap_or(0);

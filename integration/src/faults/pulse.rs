@@ -106,7 +106,12 @@ fn push(instance: &Instance<'_>, from: &Path, to: &Path) -> Result<()> {
     let parents: Vec<&Path> = to.ancestors().skip(1).filter(|path| *path != Path::new("/")).collect();
     for parent in parents.into_iter().rev() {
         // One that is there is as good.
-        instance.host.rest.request("POST", &url(parent), &[("X-LXD-type", "directory"), ("X-LXD-mode", "0755")], b"")?;
+        instance.host.rest.request(
+            "POST",
+            &url(parent),
+            &[("X-LXD-type", "directory"), ("X-LXD-mode", "0755")],
+            b"",
+        )?;
     }
     let headers = [("X-LXD-type", "file"), ("X-LXD-mode", "0755"), ("Content-Type", "application/octet-stream")];
     instance.host.rest.request("POST", &url(to), &headers, &content)?.metadata().map(drop)
@@ -131,7 +136,9 @@ impl OpenExec {
         std::thread::spawn(move || feed(input, &sent));
         let (log, heard) = (exec.log.clone(), exec.heard.clone());
         std::thread::spawn(move || hear(BufReader::new(output), &log, &heard));
-        until("the open exec answers", Duration::from_secs(20), || (exec.heard.load(Ordering::Relaxed) > 0).then_some(()))?;
+        until("the open exec answers", Duration::from_secs(20), || {
+            (exec.heard.load(Ordering::Relaxed) > 0).then_some(())
+        })?;
         Ok(exec)
     }
 

@@ -52,7 +52,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "`.` succeeded, `e` failed with a reason and healed, a number: findings, of the phases that were committed\n")?;
+        writeln!(
+            f,
+            "`.` succeeded, `e` failed with a reason and healed, a number: findings, of the phases that were committed\n"
+        )?;
         write!(f, "{:<30}", "")?;
         for fault in Fault::ALL {
             write!(f, " {:>5.5}", fault.word())?;

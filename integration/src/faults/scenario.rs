@@ -97,9 +97,9 @@ fn storage(method: &str) -> Option<(Step, Step)> {
 fn network(method: &str) -> Option<(Step, Step)> {
     let (prepare, act): (Step, Step) = match method {
         "ensure_network" | "validate_network" => (nothing, other_network),
-        "delete_network" => (other_network, |stage| {
-            stage.done(stage.rest.delete(&format!("/1.0/networks/{}", stage.other_network))?)
-        }),
+        "delete_network" => {
+            (other_network, |stage| stage.done(stage.rest.delete(&format!("/1.0/networks/{}", stage.other_network))?))
+        }
         "network_state" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/networks/{}/state", stage.network))?))
         }
@@ -187,10 +187,9 @@ fn volume(stage: &Stage) -> Result<()> {
 
 fn other_network(stage: &Stage) -> Result<()> {
     let config = json!({"ipv4.address": "none", "ipv6.address": "none"});
-    stage.done(stage.rest.post(
-        "/1.0/networks",
-        &json!({"name": stage.other_network, "type": "bridge", "config": config}),
-    )?)
+    stage.done(
+        stage.rest.post("/1.0/networks", &json!({"name": stage.other_network, "type": "bridge", "config": config}))?,
+    )
 }
 
 fn start(stage: &Stage) -> Result<()> {
@@ -221,8 +220,7 @@ mod tests {
 
     #[test]
     fn every_method_is_reached_or_said_not_to_be() {
-        let missing: Vec<String> =
-            Cell::all().iter().filter(|cell| of(cell).is_none()).map(Cell::subject).collect();
+        let missing: Vec<String> = Cell::all().iter().filter(|cell| of(cell).is_none()).map(Cell::subject).collect();
         for subject in &missing {
             assert!(UNREACHED.iter().any(|(known, _)| known == subject), "say how `{subject}` is reached");
         }

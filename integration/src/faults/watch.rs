@@ -77,7 +77,11 @@ pub(super) fn list(rest: Rest, log: Log, stop: Arc<AtomicBool>) -> std::thread::
             let from = Instant::now();
             match rest.get("/1.0/instances?recursion=2") {
                 Ok(answer) if answer.status == 200 => {}
-                Ok(answer) => log.failure(format!("the list answers {}: {}", answer.status, String::from_utf8_lossy(&answer.body))),
+                Ok(answer) => log.failure(format!(
+                    "the list answers {}: {}",
+                    answer.status,
+                    String::from_utf8_lossy(&answer.body)
+                )),
                 Err(error) => log.failure(format!("the list fails: {error:#}")),
             }
             // Half the bound: the control's delays are told from these, too.
