@@ -128,12 +128,12 @@ impl Campaign {
         let quiet = Host::with_network()?;
         let control = Watched::start(&quiet)?;
         let mut stuck = None;
-        let host = Host::empty_of(|folder| {
+        let host = Host::placed(|folder, _| {
             let programs = hostile::install(folder, &small_image(folder, "fetched")?)?;
             stuck = Some(Stuck::mount(&folder.join(ORDERS).join(STUCK))?);
             Ok(programs)
         })?;
-        let host = host.furnished()?.connected()?;
+        let host = host.furnished()?.networked()?;
         let stuck = stuck.context("no file system to be stuck in")?;
         let watched = Watched::start(&host)?;
         let stage = Stage::set(&host)?;

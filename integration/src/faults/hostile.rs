@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 use hull_adversary::{IMAGE, ORDERS, PROTOCOL};
 use toml::{Table, Value};
 
-use crate::Programs;
-use crate::daemon::programs;
+use crate::{Settings, programs};
 
 /// The drivers whose places are taken.
 const DRIVERS: [&str; 4] = ["storage-dir", "network-bridge", "instance-container", "image-file"];
@@ -19,7 +18,7 @@ const PROCESSES: i64 = 16;
 pub(super) const LONGEST_CALL: &str = "6000";
 
 /// Puts the programs into `folder`; orders go to `folder/orders`, with the image that the adversary's source has.
-pub(super) fn install(folder: &Path, image: &Path) -> Result<Programs> {
+pub(super) fn install(folder: &Path, image: &Path) -> Result<Settings> {
     let (built, installed) = (programs()?, folder.join("installed"));
     let orders = folder.join(ORDERS);
     fs::create_dir_all(installed.join("bin"))?;
@@ -35,8 +34,8 @@ pub(super) fn install(folder: &Path, image: &Path) -> Result<Programs> {
         adversary(name, &built, &plugin_folder(&installed, name)?, &orders)?;
     }
     source(&built, &plugin_folder(&installed, &format!("image-{PROTOCOL}"))?, &orders)?;
-    let environment = vec![("HULL_TEST_LONGEST_CALL".to_owned(), LONGEST_CALL.to_owned())];
-    Ok(Programs { folder: Some(installed.join("bin")), environment })
+    let environment = vec![("HULL_TEST_LONGEST_CALL".to_owned(), LONGEST_CALL.into())];
+    Ok(Settings { programs: Some(installed.join("bin")), environment })
 }
 
 fn plugin_folder(installed: &Path, name: &str) -> Result<PathBuf> {

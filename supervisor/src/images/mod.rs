@@ -16,6 +16,7 @@ mod change;
 mod delete;
 mod export;
 mod files;
+mod flight;
 mod import;
 mod model;
 mod obtain;
@@ -31,4 +32,4 @@ mod upload;
 
 pub(crate) use api::routes;
 pub(crate) use registry::Images;
-pub(crate) use resume::resume_plans;
+pub(crate) use resume::{PLAN_KINDS, plan_points, resume_plans};

@@ -12,6 +12,7 @@ use super::expand;
 use super::model::Record;
 use super::{idmap, pet_name, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::{Handle, Spec};
 use crate::plans::{self, AfterCrash, Plan};
@@ -25,17 +26,23 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
     };
     let kind = if post.kind.is_empty() { "container" } else { post.kind.as_str() };
     let driver = driver_for(hull, kind).await?;
-    if !matches!(post.source.kind.as_str(), "image" | "none") {
-        return Err(ApiError::bad_request(format!(
-            "Instances cannot be made from a source of type \"{}\" yet",
-            post.source.kind
-        )));
+    match post.source.kind.as_str() {
+        // An image that is not here is refused at once; one of a remote is looked for by the operation.
+        "image" => drop(hull.images.local(&post.source)?),
+        "none" => {}
+        "copy" | "migration" => {
+            let why = format!("Instances cannot be made from a source of type \"{}\" yet", post.source.kind);
+            return Err(ApiError::bad_request(why));
+        }
+        other => return Err(ApiError::bad_request(format!("Unknown source type {other}"))),
     }
     let profiles = existing_profiles(hull, post.profiles.clone().unwrap_or_else(|| vec!["default".to_owned()]))?;
     no_cloud_type(&post.instance_type)?;
     let devices = validate::without_empty_keys(post.devices);
-    validate::config(hull, &post.config).await?;
-    validate::devices(hull, &devices).await?;
+    let unmade = |error: ApiError| error.context("Failed creating instance record");
+    validate::config(hull, &post.config).await.map_err(unmade)?;
+    let checked = validate::devices(hull, &devices).await.map_err(|error| error.context("Invalid devices"));
+    checked.and_then(|()| validate::sources(&devices)).map_err(|error| unmade(error.context("Failed initialising instance")))?;
     let record = Record {
         name: name.clone(),
         kind: kind.to_owned(),
@@ -55,7 +62,12 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
         created_at: Utc::now().timestamp(),
         last_used_at: 0,
     };
-    let spec = Spec::task("Creating instance", "instances", name.url()).also("containers", name.url()).cancellable();
+    // Not its own work yet, but known already: where it will be done.
+    let (_, expanded) = expand::expand(hull, &record);
+    let pool = expand::root_disk(&expanded).and_then(|(_, root)| PoolName::new(root.get("pool")?).ok());
+    let load = pool.and_then(|pool| hull.storage.load_of(hull, &pool));
+    let spec = Spec::task("Creating instance", "instances", name.url()).also("containers", name.url());
+    let spec = spec.cancellable().loading(load);
     let (hull_for_task, source) = (hull.clone(), post.source);
     hull.operations.start(spec, move |operation| run(hull_for_task, record, source, operation))
 }
@@ -87,6 +99,9 @@ async fn driver_for(hull: &Hull, kind: &str) -> Result<String, ApiError> {
     let described = hull.plugins.descriptions(PluginKind::Instance).await;
     let found = described.iter().find(|one| one.can(&capability)).map(|one| one.driver.clone());
     found.ok_or_else(|| {
+        if !matches!(kind, "container" | "virtual-machine") {
+            return ApiError::bad_request("Invalid instance type");
+        }
         ApiError::bad_request(format!("No driver for instances of type \"{kind}\" is installed or works"))
     })
 }
@@ -108,7 +123,7 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
     let (_, devices) = expand::expand(&hull, &record);
     validate::expanded(&devices)?;
     let (_, root) = expand::root_disk(&devices).ok_or_else(|| {
-        ApiError::bad_request("Failed creating instance record: No root device could be found (hint: add a disk device with path=/ and a pool, or a profile that has one)")
+        ApiError::bad_request("Failed creating instance record: Failed initialising instance: Failed getting root disk: No root device could be found (hint: add a disk device with path=/ and a pool, or a profile that has one)")
     })?;
     let pool = root.get("pool").map(PoolName::new).transpose()?;
     let pool = pool.ok_or_else(|| ApiError::bad_request("Root disk entry must have a \"pool\" property set"))?;
@@ -119,6 +134,7 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
         pool,
         fingerprint: image.map(|image| image.fingerprint.clone()),
         operation: Some(operation.clone()),
+        foreign: false,
     };
     plans::execute(plan, &hull, operation.id()).await
 }
@@ -160,6 +176,9 @@ pub(super) struct Create {
     /// For progress and cancelling; a plan taken up after a crash has nobody waiting.
     #[serde(skip)]
     operation: Option<Handle>,
+    /// The volume's name is taken by one that Hull does not know: not ours to remove.
+    #[serde(skip)]
+    foreign: bool,
 }
 
 impl Create {
@@ -175,7 +194,7 @@ impl Create {
     }
 
     /// Copies the image's unpacked volume of this pool, which is made by whoever needs it first.
-    async fn make_volume(&self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    async fn make_volume(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let source = match &self.fingerprint {
             Some(fingerprint) => {
                 VolumeSource::Volume(hull.images.ensure_unpacked(hull, &self.pool, fingerprint, operation).await?)
@@ -189,8 +208,9 @@ impl Create {
             config: ConfigMap::new(),
             source,
         };
-        hull.storage.handle(hull, &pool).await?.create_volume(operation, &volume).await?;
-        Ok(())
+        let made = hull.storage.handle(hull, &pool).await?.create_volume(operation, &volume).await;
+        self.foreign = made.as_ref().is_err_and(|error| error.code == Code::AlreadyExists);
+        Ok(made.map(drop)?)
     }
 
     fn cancelled(&self) -> Result<(), ApiError> {
@@ -208,13 +228,21 @@ impl Plan for Create {
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.clone())]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.cancelled()?;
         self.make_volume(hull, operation).await?;
-        self.cancelled()
+        // What is made now stays, or is taken back by the plan: an unpacked image is kept for the next instance.
+        self.operation.as_ref().map_or(Ok(()), Handle::past_cancelling)
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if self.foreign || hull.storage.volume(&self.pool, &self.record.name.volume()).is_some() {
+            return Ok(());
+        }
         let pool = hull.storage.pool(&self.pool)?;
         let deleted =
             hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await;
@@ -229,7 +257,8 @@ impl Plan for Create {
     fn published(self, hull: &Hull) {
         hull.storage.volume_added(self.volume_row());
         let url = self.record.name.url();
+        let context = serde_json::json!({"type": self.record.kind, "storage-pool": self.pool});
         hull.instances.insert(self.record);
-        hull.events.lifecycle("instance-created", &url);
+        hull.events.lifecycle_with("instance-created", &url, context);
     }
 }

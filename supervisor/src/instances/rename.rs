@@ -10,6 +10,7 @@ use super::model::{InstanceName, Record};
 use super::registry::Entry;
 use super::store;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
@@ -21,7 +22,7 @@ pub(super) async fn rename(
     operation: &OperationId,
 ) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
-        return Err(ApiError::bad_request("Renaming of running instance not allowed"));
+        return Err(ApiError::bad_request("Renaming of running container not allowed"));
     }
     let _reserved = hull.instances.reserve(&to)?;
     let mut renamed = (*entry.record()).clone();
@@ -56,6 +57,10 @@ impl Plan for Rename {
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
 
+    fn sites(&self) -> Vec<Site> {
+        self.renamed.pool.iter().cloned().map(Site::Pool).collect()
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.rename_volume(hull, &self.from, &self.renamed.name, operation).await
     }
@@ -78,6 +83,7 @@ impl Plan for Rename {
         if let Some(pool) = &self.renamed.pool {
             hull.storage.volume_renamed(pool, &self.from.volume(), &self.renamed.name.volume());
         }
+        super::logs::renamed(hull, &self.from, &self.renamed.name);
         hull.instances.remove(&self.from);
         let (url, old_name) = (self.renamed.name.url(), self.from.to_string());
         hull.instances.insert(self.renamed);

@@ -16,5 +16,6 @@ mod store;
 
 pub(crate) use client::ended;
 pub use client::{Exited, KeeperClient, Shutdown};
+pub(crate) use message::reread;
 pub use run::{SUPERVISOR_FD, main};
 pub use store::in_thread;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hull_api::StoragePoolsPost;
 use hull_plugin::{Code, OperationId};
@@ -13,8 +13,10 @@ use super::model::{Pool, pool_name};
 use super::validate::{self, SOURCE};
 use super::{mount, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 
 /// Makes a pool and returns its URL.
 pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String, ApiError> {
@@ -22,7 +24,9 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     if post.driver.is_empty() {
         return Err(ApiError::bad_request("No driver provided"));
     }
-    let _changing = hull.storage.changing.board(name.as_str()).await;
+    hull.recovery.through(Noun::Storage).await;
+    let _making = hull.storage.making.lock().await;
+    let _changing = hull.storage.changing(name.as_str()).await;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
     }
@@ -30,13 +34,7 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     let mut config = post.config;
     config.retain(|_, value| !value.is_empty());
     validate::pool(&description, &config)?;
-    let source = config.get(SOURCE).cloned();
-    // Two at a time could both find the same place free.
-    let _place = match &source {
-        Some(source) => Some(hull.storage.changing.board(canonical(Path::new(source)).to_string_lossy()).await),
-        None => None,
-    };
-    let place = match &source {
+    let place = match config.get(SOURCE) {
         Some(source) => {
             validate::source_directory(source)?;
             not_taken(hull, Path::new(source))?;
@@ -54,6 +52,7 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
 
 /// Two pools in one directory would delete each other's volumes.
 fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let wanted = canonical(source);
     match hull.storage.pools().iter().find(|pool| canonical(&mount::source(hull, pool)) == wanted) {
         Some(pool) => {
@@ -61,10 +60,6 @@ fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
         }
         None => Ok(()),
     }
-}
-
-fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Whose directory a pool is in.
@@ -87,6 +82,10 @@ impl Plan for CreatePool {
     const KIND: &'static str = "create-pool";
     const STEPS: &'static [&'static str] = &["directory", "pool"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.name.clone())]
+    }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
@@ -132,7 +131,10 @@ fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError
         return Ok(());
     }
     let path = mount::source(hull, pool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path).and_then(|()| {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        std::fs::File::open(parent)?.sync_all() // the pool must not outlive a power failure without its directory
+    });
     made.map_err(|error| ApiError::internal(format!("cannot make the directory `{}`: {error}", path.display())))
 }
 

@@ -85,12 +85,39 @@ pub(crate) enum Target {
     Keeper,
 }
 
-/// Starts a plugin's process; also returns the reading end of its output.
-pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
+/// Which of a plugin's processes that live at a time one is: it has a control group of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// The first slot that is not taken.
+pub(crate) fn free_slot(taken: &[Slot]) -> Slot {
+    let mut slots = (0..).map(Slot);
+    slots.find(|slot| !taken.contains(slot)).unwrap_or(Slot(0)) // there is always one
+}
+
+impl Slot {
+    /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
+    pub(crate) fn group(self, spec: &Spec) -> String {
+        if self.0 == 0 { spec.name.to_string() } else { format!("{}~{}", spec.name, self.0) }
+    }
+
+    /// Under which the keeper knows the process.
+    fn key(self, spec: &Spec) -> String {
+        format!("process/{}", self.group(spec))
+    }
+}
+
+/// Starts a plugin's process; also returns the reading end of its output. Before the `first` of a supervisor all that an
+/// earlier supervisor has left are ended.
+pub(crate) async fn spawn_plugin(
+    spec: &Spec,
+    slot: Slot,
+    first: bool,
+) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = format!("process/{}", spec.name);
-    end_predecessor(&environment.keeper, &key).await;
-    let plan = blocking(|| plugin_plan(spec))?;
+    let key = slot.key(spec);
+    end_predecessors(spec, slot, first).await;
+    let plan = blocking(|| plugin_plan(spec, slot))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -108,6 +135,29 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
         environment.keeper.store(&namespace_key, made.as_fd()).await?;
     }
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
+}
+
+/// The control group and the keeper's record of a process that has ended.
+pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
+    if slot != Slot(0) {
+        // Helpers that wait for commands in containers stay in it; then it stays, too, and is used again.
+        spec.environment.cgroups.plugin(&slot.group(spec)).tidy();
+    }
+    if let Err(error) = spec.environment.keeper.discard(&slot.key(spec)).await {
+        tracing::debug!(plugin = %spec.name, %error, "the keeper keeps an ended process");
+    }
+}
+
+async fn end_predecessors(spec: &Spec, slot: Slot, first: bool) {
+    let keeper = &spec.environment.keeper;
+    end_predecessor(keeper, &slot.key(spec)).await;
+    if !first {
+        return;
+    }
+    let others = keeper.list(&format!("process/{}~", spec.name)).await.unwrap_or_default();
+    for key in others {
+        end_predecessor(keeper, &key).await;
+    }
 }
 
 /// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.

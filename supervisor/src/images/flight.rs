@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 #[derive(Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
+pub(super) struct Flights(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
 
 /// The right to work on a key, until it is dropped.
-pub(crate) struct Flight {
+pub(super) struct Flight {
     key: String,
     flights: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Flights {
-    pub(crate) async fn board(&self, key: impl Into<String>) -> Flight {
+    pub(super) async fn board(&self, key: impl Into<String>) -> Flight {
         let key = key.into();
         let lock = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
         let guard = Some(lock.lock_owned().await);
