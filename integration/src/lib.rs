@@ -6,8 +6,10 @@
 mod command;
 mod cut;
 mod daemon;
+mod demolish;
 mod disk;
 mod fault;
+pub mod faults;
 mod host;
 mod image;
 mod leaks;

@@ -9,6 +9,7 @@
 //! rules), `store.rs` (its SQL), and one file a verb that spans plugins. Start with [`daemon`] and [`hull::Hull`].
 
 mod api;
+mod blocking;
 mod certificates;
 pub mod cgroups;
 pub mod daemon;

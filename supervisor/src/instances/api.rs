@@ -65,10 +65,7 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
     match scope.recursion() {
         0 => sync(&entries.iter().map(|entry| format!("/1.0/{noun}/{}", entry.record().name)).collect::<Vec<_>>()),
         1 => sync(&entries.iter().map(|entry| state::instance(&hull, entry)).collect::<Vec<_>>()),
-        _ => {
-            let states = entries.iter().map(|entry| state::full(&hull, entry));
-            sync(&futures::future::join_all(states).await)
-        }
+        _ => sync(&state::full(&hull, &entries).await),
     }
 }
 
@@ -89,7 +86,7 @@ async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) 
     let entry = settled(&hull, &scope, &name).await?;
     let instance = state::instance(&hull, &entry);
     if scope.recursion() > 0 {
-        return sync_tagged(&state::full(&hull, &entry).await, &instance.writable());
+        return sync_tagged(&state::full(&hull, &[entry]).await.pop(), &instance.writable());
     }
     sync_tagged(&instance, &instance.clone().writable())
 }

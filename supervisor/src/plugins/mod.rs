@@ -17,6 +17,7 @@ mod services;
 mod source;
 mod statistics;
 mod survey;
+mod throttle;
 mod upcalls;
 mod versions;
 

@@ -313,6 +313,8 @@ impl Owner {
             running.gone.cancel();
             let stack = running.child.kernel_stack();
             self.account(format!("does not die of SIGKILL and was abandoned; it is in the kernel at {stack}"));
+            let stop = self.spec.environment.stop.clone();
+            self.spec.environment.tasks.spawn(async move { stop.run_until_cancelled(reap(running.child)).await });
         }
     }
 
@@ -390,6 +392,7 @@ impl Running {
             heartbeat: self.heartbeat.clone(),
             output: self.output.clone(),
             calls: Calls::default(),
+            ignored: Default::default(),
             condemned: CancellationToken::new(),
         });
         self.session = Some(session.clone());
@@ -418,6 +421,14 @@ pub(super) fn in_charge(spec: Arc<Spec>, lifecycle: LifecycleClient, known: Vec<
         greet::recover(spec, lifecycle.clone(), known).await?;
         greet::take_charge(lifecycle).await.map(|()| Step::InCharge)
     })
+}
+
+/// An abandoned process may end after all.
+async fn reap(child: Child) {
+    child.exited().await;
+    if let Some(status) = child.status() {
+        tracing::info!(pid = child.pid(), how = crate::plugins::describe_status(status), "abandoned plugin ended");
+    }
 }
 
 pub(super) async fn exited(running: Option<&Running>) {

@@ -18,6 +18,7 @@ use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
 use super::refusals::Refusals;
 use super::stage::{FAILED, LISTENING, STARTED};
+use crate::blocking::blocking;
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
@@ -118,7 +119,7 @@ pub(crate) async fn spawn_plugin(
     let environment = &spec.environment;
     let key = slot.key(spec);
     end_predecessors(spec, slot, first).await;
-    let plan = plugin_plan(spec, slot)?;
+    let plan = blocking(|| plugin_plan(spec, slot))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -230,7 +231,7 @@ impl Start<'_> {
         let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target, namespace];
         let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
         let program = c_string(self.stage.as_os_str().as_encoded_bytes())?;
-        let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+        let stage = blocking(|| hull_sys::spawn::spawn(&program, &arguments, &[], &table))?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
         let mut said = Said::default();
@@ -324,8 +325,13 @@ impl Child {
 
     /// Where in the kernel the process is.
     pub(crate) fn kernel_stack(&self) -> String {
-        let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
-        let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
-        if frames.is_empty() { "an unknown place".into() } else { frames.join(" < ") }
+        // The thread that is stuck, which need not be the first: of one that has ended nothing is to be read.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let stack = |thread: std::fs::DirEntry| {
+            let stack = std::fs::read_to_string(thread.path().join("stack")).ok()?;
+            let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
+            (!frames.is_empty()).then(|| frames.join(" < "))
+        };
+        threads.filter_map(stack).last().unwrap_or_else(|| "an unknown place".into())
     }
 }
