@@ -385,8 +385,10 @@ impl Instance<'_> {
 }
 
 fn children(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    tasks.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    // Any thread of it may have started a child.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let listed = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    listed.flat_map(|pids| pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {
