@@ -94,6 +94,11 @@ impl Host {
         self.network.as_deref()
     }
 
+    /// Of the daemon's API.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.socket()
+    }
+
     /// A place for the story's files.
     pub fn folder(&self) -> &Path {
         self.folder.path()

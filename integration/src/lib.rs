@@ -12,10 +12,12 @@ mod host;
 mod image;
 mod leaks;
 mod rest;
+mod websocket;
 
 pub use command::{Finished, run, until};
 pub use cut::{Campaign, Report};
-pub use daemon::{Settings, Target};
+pub use daemon::{Settings, Target, programs};
 pub use disk::Disk;
 pub use host::{Host, Instance};
 pub use rest::{Answer, Rest};
+pub use websocket::Websocket;

@@ -6,6 +6,7 @@
 mod bench;
 mod crashes;
 mod demo;
+mod docs;
 mod fuzz;
 mod install;
 mod machine;
@@ -29,6 +30,7 @@ struct Arguments {
 enum Task {
     Setup(setup::Setup),
     Demo(demo::Demo),
+    Docs(docs::Docs),
     Fuzz(fuzz::Fuzz),
     Test(test::Test),
     Bench(bench::Bench),
@@ -51,6 +53,7 @@ fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Setup(task) => setup::run(&task),
         Task::Demo(task) => demo::run(&task),
+        Task::Docs(task) => docs::run(&task),
         Task::Fuzz(task) => fuzz::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use hull_gateway_contract::ReplyBody;
 use hull_plugin::instance::{FileContent, FileFound, FilesAt, NewFile, NewFileKind, Preparation};
 use hull_plugin::{MountFd, OperationId};
+use serde_json::json;
 
 use super::registry::{Entry, Live};
 use super::{cgroup, devices, idmap, settle};
@@ -24,7 +25,9 @@ pub(super) async fn read(hull: &Hull, entry: &Arc<Entry>, path: &str) -> Reply {
     let found = with_files(hull, entry, path, async |at| {
         hull.plugins.instance(&record.driver)?.read_file(at).await.map_err(ApiError::from)
     });
-    answer(found.await?).await
+    let found = found.await?;
+    hull.events.lifecycle_with("instance-file-retrieved", &record.name.url(), json!({"path": path}));
+    answer(found).await
 }
 
 /// `POST /1.0/instances/NAME/files?path=`: the body, if any, is written by the gateway.
@@ -35,8 +38,7 @@ pub(super) async fn write(hull: &Hull, entry: &Arc<Entry>, path: &str, headers: 
         hull.plugins.instance(&record.driver)?.write_file(at, &file).await.map_err(ApiError::from)
     });
     let sink = made.await?;
-    let source = format!("{}/files", record.name.url());
-    hull.events.lifecycle("instance-file-pushed", &source);
+    hull.events.lifecycle_with("instance-file-pushed", &record.name.url(), json!({"path": path}));
     let Some(sink) = sink else { return empty() };
     let envelope = http_body_util::BodyExt::collect(empty()?.into_body()).await;
     let body = envelope.map_err(|error| ApiError::internal(error.to_string()))?.to_bytes().to_vec();
@@ -50,7 +52,7 @@ pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, path: &str) -> Reply
         hull.plugins.instance(&record.driver)?.delete_file(at).await.map_err(ApiError::from)
     });
     deleted.await?;
-    hull.events.lifecycle("instance-file-deleted", &format!("{}/files", record.name.url()));
+    hull.events.lifecycle_with("instance-file-deleted", &entry.record().name.url(), json!({"path": path}));
     empty()
 }
 

@@ -29,6 +29,7 @@ pub(crate) mod fuzzing;
 mod identity;
 mod idmap;
 mod limits;
+mod logs;
 mod model;
 mod pet_name;
 mod power;

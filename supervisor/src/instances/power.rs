@@ -25,7 +25,6 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
     let verb = Verb::of(&put)?;
     let url = entry.record().name.url();
     let busy = if verb.is_forced() { entry.claim_by_force(verb.word())? } else { entry.claim(verb.word())? };
-    verb.check(&entry)?;
     let mut spec = Spec::task(verb.description(), "instances", url.clone()).also("containers", url);
     if verb.starts() {
         spec = spec.loading(entry.record().pool.as_ref().and_then(|pool| hull.storage.load_of(hull, pool)));
@@ -35,7 +34,11 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
     }
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
-        let result = verb.run(&hull_for_task, &entry, &busy, &operation).await;
+        // What is wrong already is told by the operation, as LXD does: clients wait for it anyway.
+        let result = match verb.check(&entry) {
+            Ok(()) => verb.run(&hull_for_task, &entry, &busy, &operation).await,
+            Err(error) => Err(error),
+        };
         drop::<Busy>(busy);
         result
     })

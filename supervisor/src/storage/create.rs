@@ -137,7 +137,7 @@ fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError
         return Ok(());
     }
     let path = mount::source(hull, pool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path).and_then(|()| {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).and_then(|()| {
         let parent = path.parent().unwrap_or(Path::new("/"));
         std::fs::File::open(parent)?.sync_all() // the pool must not outlive a power failure without its directory
     });

@@ -37,7 +37,8 @@ async fn list_kind(State(hull): State<Hull>, scope: Scope, Path((pool, kind)): P
 
 fn listed(hull: &Hull, scope: &Scope, pool: &str, kind: Option<VolumeKind>) -> Reply {
     let pool = hull.storage.by_text(pool)?;
-    let mut volumes = if scope.is_elsewhere() { Vec::new() } else { hull.storage.volumes(&pool.name) };
+    scope.require_project_of_list("Failed loading project \"NAME\"")?;
+    let mut volumes = hull.storage.volumes(&pool.name);
     volumes.retain(|volume| kind.is_none_or(|kind| volume.name.parts().0 == kind.word()));
     if scope.recursion() == 0 {
         return sync(&volumes.iter().map(|volume| volume.url()).collect::<Vec<_>>());

@@ -77,8 +77,12 @@ impl Process {
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
         let _turn = self.turn(method).await.map_err(|error| error.context(self.what(method)))?;
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
+            // A process that has just been replaced takes no more calls: its successor does.
+            let Some(_counted) = session.calls.enter() else { continue };
+            attempts += 1;
             self.queue.set_bounds((&*session.description).into());
             match self.attempt(&session, method, &attempt).await {
                 Ok(answer) => return answer,

@@ -106,6 +106,11 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
     }
 }
 
+/// A successor serves, which nobody has seen crash yet.
+pub(super) fn succeeded(now: Instant) -> State {
+    State::Ready { crashes: Crashes::default(), since: now }
+}
+
 /// After a crash: wait a little and start again, or give up.
 fn crashed(
     crashes: Crashes,
