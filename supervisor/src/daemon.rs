@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&directory, keeper)),
         Err(error) => Err(error.into()),

@@ -26,6 +26,7 @@ mod images;
 mod instances;
 pub mod keeper;
 pub mod logging;
+mod look;
 mod metrics;
 mod networks;
 mod operations;
