@@ -89,6 +89,8 @@ fn description() -> Description {
         capabilities: texts(),
         config: kinds.into_iter().map(|kind| key("a", kind)).collect(),
         item_config: vec![key("b", ValueKind::Text)],
+        concurrency: 8,
+        queue: 300,
     }
 }
 
