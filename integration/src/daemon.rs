@@ -28,7 +28,7 @@ impl Target {
 }
 
 /// Where this build's programs are.
-pub(crate) fn programs() -> Result<PathBuf> {
+pub fn programs() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HULL_TEST_PROGRAMS") {
         return Ok(path.into());
     }

@@ -94,6 +94,11 @@ impl Host {
         self.network.as_deref()
     }
 
+    /// Of the daemon's API.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.socket()
+    }
+
     /// A place for the story's files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -149,7 +154,7 @@ impl Host {
         run(self.prepared(&mut command).env("CLIENT", client).env("SHELL", "/bin/sh"), "")
     }
 
-    fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let home = self.folder.path().join("home");
         command.env("LXD_SOCKET", self.daemon.socket()).env("HULL_SOCKET", self.daemon.socket()).env("HOME", &home);
         command.env("LXD_CONF", home.join(".config/lxc")).env("HULL_DIR", self.directory())
@@ -173,6 +178,17 @@ impl Host {
     pub fn processes_named(&self, program: &str) -> Vec<i32> {
         let Some(root) = self.daemon.pid() else { return Vec::new() };
         descendants(root).into_iter().filter(|pid| program_of(*pid).as_deref() == Some(program)).collect()
+    }
+
+    /// The daemon's own process, and all below it.
+    pub fn processes(&self) -> Vec<i32> {
+        let root = self.daemon.pid();
+        root.into_iter().chain(root.into_iter().flat_map(descendants)).collect()
+    }
+
+    /// The keeper.
+    pub fn keeper(&self) -> Option<i32> {
+        self.daemon.pid()
     }
 
     /// The keeper's child that answers requests.
@@ -263,7 +279,7 @@ impl Host {
             last = leaks::none_left(&before, &folder, &directory);
             last.is_ok().then_some(())
         });
-        gone.or(last).with_context(|| self.daemon.log())
+        last.and(gone).with_context(|| self.daemon.log())
     }
 
     /// Disk, kernel and API say the same.
@@ -329,6 +345,10 @@ impl Drop for Host {
             && let Err(error) = self.clean_up()
         {
             eprintln!("cannot clean up after the story: {error:#}\n{}", self.daemon.log());
+            if let Err(error) = self.daemon.stop() {
+                eprintln!("the story's daemon: {error}");
+            }
+            crate::demolish::demolish(&self.directory(), self.network());
         }
     }
 }
@@ -388,9 +408,11 @@ impl Instance<'_> {
     }
 }
 
-fn children(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    tasks.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    // A child is listed with the thread that made it.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {

@@ -30,6 +30,8 @@ pub const LIFECYCLE_FD: i32 = 3;
 pub const DRIVER_FD: i32 = 4;
 /// [`crate::Host`], served by Hull.
 pub const HOST_FD: i32 = 5;
+/// The socket to the helper, if the manifest asks for one.
+pub const HELPER_FD: i32 = 6;
 
 pub fn serve_storage<D: Driver + StorageDriver>(make: impl FnOnce(HostHandle) -> D) -> ExitCode {
     main(PluginKind::Storage, make, StorageDriver::serve)

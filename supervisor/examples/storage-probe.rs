@@ -133,6 +133,7 @@ impl Probe {
                 let process = self.host.start_service(spec).await?;
                 Ok(u64::from(process.as_fd().try_clone_to_owned().is_ok()))
             }
+            "smuggle" => smuggle().map(|()| 1).map_err(io),
             "stop-service" => self.host.stop_service("sleeper").await.map(|()| 1),
             "service-pid" => match self.host.service_state("sleeper").await? {
                 hull_plugin::ServiceState::Running { pid } => Ok(u64::from(pid.unsigned_abs())),
@@ -141,6 +142,19 @@ impl Probe {
             _ => Ok(0),
         }
     }
+}
+
+/// Frames of nonsense with as many descriptors as go into one, on the channels that hulld reads.
+fn smuggle() -> std::io::Result<()> {
+    let folder = || std::fs::File::open("/usr").map(std::os::fd::OwnedFd::from);
+    for number in [hull_plugin::HOST_FD, hull_plugin::DRIVER_FD, hull_plugin::LIFECYCLE_FD] {
+        for _ in 0..20 {
+            let folders = (0..16).map(|_| folder()).collect::<Result<Vec<_>, _>>()?;
+            // hulld may have closed it already.
+            let _ = hull_sys::message::send(borrow(number), &[0xff; 512], &folders);
+        }
+    }
+    Ok(())
 }
 
 fn io(error: std::io::Error) -> DriverError {
@@ -194,6 +208,10 @@ impl StorageDriver for Probe {
                 Ok(VolumeRoot::Mount(std::os::fd::OwnedFd::from(root).into()))
             }
             "climb" => Ok(VolumeRoot::InPool("../".into())),
+            "pipe" => {
+                let (pipe, _) = std::io::pipe().map_err(io)?;
+                Ok(VolumeRoot::Mount(hull_plugin::MountFd::new(pipe)))
+            }
             "link" => {
                 _ = std::os::unix::fs::symlink("/", "/pool/link");
                 Ok(VolumeRoot::InPool("link".into()))

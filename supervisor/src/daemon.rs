@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&directory, keeper)),
         Err(error) => Err(error.into()),
@@ -77,9 +77,22 @@ pub fn main() -> ExitCode {
 
 /// The directories, and the lock that makes this the only supervisor on them.
 fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
-    let folders = [("", 0o711), ("database", 0o700), ("images", 0o700), ("storage-pools", 0o711), ("plugins", 0o711)];
+    // Group `hull` gets through to the socket, and nobody to anything else.
+    let folders = [
+        ("", 0o711),
+        ("database", 0o700),
+        ("images", 0o700),
+        ("logs", 0o700),
+        ("storage-pools", 0o700),
+        ("plugins", 0o700),
+    ];
     for (name, mode) in folders {
-        std::fs::DirBuilder::new().recursive(true).mode(mode).create(directory.join(name))?;
+        let path = directory.join(name);
+        let given = name.is_empty() && path.exists(); // then its mode is the administrator's
+        std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path)?;
+        if !given {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        }
     }
     let file = File::options().create(true).append(true).open(directory.join("lock"))?;
     // A predecessor that was killed this moment gives the lock back when the kernel has buried it.

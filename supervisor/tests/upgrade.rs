@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Host, order};
-use hull_plugin::{Code, DriverError};
-use hulld::plugins::{Grant, PluginState, Restart, StorageHandle};
+use hull_plugin::{Code, ConfigMap, DriverError, Handle, PoolName, Recovered, StoredHandle};
+use hulld::plugins::{Grant, HandleSource, PluginState, Restart, StorageHandle};
 
 const PROBE: &str = "storage-probe";
 
@@ -21,6 +21,23 @@ fn flaw(host: &Host, flaw: &str) {
 
 fn state(host: &Host) -> PathBuf {
     host.directory.path().join("plugins/storage-probe/state@default")
+}
+
+/// One object that every process has to find again.
+struct OneObject;
+
+impl HandleSource for OneObject {
+    fn handles(&self, _: &str, _: Option<&PoolName>) -> Vec<StoredHandle> {
+        vec![StoredHandle { object: "one".into(), handle: Handle { version: 1, data: vec![1] } }]
+    }
+
+    fn recovered(&self, _: &str, _: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
+        assert_eq!(outcomes, [("one".to_owned(), Recovered::Adopted)]);
+    }
+
+    fn pool_config(&self, _: &PoolName) -> Option<ConfigMap> {
+        Some(ConfigMap::new())
+    }
 }
 
 async fn upgrade(host: &Host, source: &std::path::Path) -> Result<String, DriverError> {
@@ -76,7 +93,7 @@ impl Callers {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_version_takes_over_and_calls_in_flight_are_finished_by_the_old_one() {
-    let host = Host::new().await;
+    let host = Host::with(Arc::new(OneObject)).await;
     let pool = host.pool();
     let before = order(&pool, "birth").await.unwrap();
     let old = running_pids(&host)[0];
@@ -106,7 +123,7 @@ async fn a_good_version_takes_over_and_calls_in_flight_are_finished_by_the_old_o
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_versions_are_refused_and_the_old_one_serves_on() {
-    let host = Host::new().await;
+    let host = Host::with(Arc::new(OneObject)).await;
     let pool = host.pool();
     let before = order(&pool, "birth").await.unwrap();
     let callers = Callers::start(&pool);
@@ -118,7 +135,7 @@ async fn broken_versions_are_refused_and_the_old_one_serves_on() {
         ("recover", "did not take stock of its objects"),
         ("health", "a test says so"),
         ("charge", "did not take charge: a test says so"),
-        ("die-in-charge", "did"),
+        ("die-in-charge", "ended while it was started"),
     ]
     .into_iter()
     .enumerate()
@@ -195,8 +212,37 @@ async fn a_rollback_goes_back_and_hulld_remembers_what_was_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_processes_of_a_plugin_are_replaced_or_none() {
+    let host = Host::with(Arc::new(OneObject)).await;
+    let pools = [host.pool(), host.pool_named("second")];
+    for pool in &pools {
+        order(pool, "birth").await.unwrap();
+    }
+    let callers = [Callers::start(&pools[0]), Callers::start(&pools[1])];
+    std::fs::write(host.directory.path().join("plugins/storage-probe/state@second/flaw"), "health").unwrap();
+    let error = upgrade(&host, &host.version("0.2.0", same)).await.unwrap_err();
+    assert!(error.to_string().contains("storage-probe@second"), "{error}");
+    assert_eq!(host.plugins.list()[0].manifest.version, "0.1.0");
+    let programs = |version: &str| {
+        let running = running_pids(&host);
+        assert_eq!(running.len(), 2);
+        let program = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        let maps = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        running.iter().all(|pid| program(pid).ends_with("plugin") && maps(pid).contains(version))
+    };
+    assert!(!programs("plugins-installed"), "the first one went back");
+
+    upgrade(&host, &host.version("0.3.0", same)).await.unwrap();
+    assert!(programs("plugins-installed"));
+    for callers in callers {
+        callers.end().await;
+    }
+    host.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_process_is_asked_again_and_a_dead_one_ends_the_upgrade() {
-    let host = Host::new().await;
+    let host = Host::with(Arc::new(OneObject)).await;
     let pool = host.pool();
     let before = order(&pool, "birth").await.unwrap();
     let callers = Callers::start(&pool);

@@ -12,7 +12,7 @@ pub struct Plugin {
     pub kind: String,
     pub description: String,
     pub version: String,
-    /// What a rollback goes to.
+    /// What a rollback goes to; not in lists.
     pub previous_version: Option<String>,
     pub contract: PluginContract,
     pub executable: String,
@@ -53,6 +53,8 @@ pub struct PluginProcess {
     pub calls: u64,
     /// Replaced processes that still finish their calls.
     pub draining: u64,
+    /// The longest that calls have waited for a replacement, in milliseconds.
+    pub longest_hold: f64,
     /// The name of its control group among those of the plugins.
     pub control_group: String,
     pub last_end: String,

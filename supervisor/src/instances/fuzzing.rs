@@ -31,7 +31,7 @@ pub fn check_settings(config: &ConfigMap) {
         }
     }
     let limits = limits::limits(config);
-    let list = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-' | b'+'));
+    let list = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-'));
     assert!(limits.cpu_set.as_deref().is_none_or(list), "{:?} goes into a control group file", limits.cpu_set);
     assert!(limits.cpu_quota.is_none_or(|(time, period)| time > 0 && period > 0), "{:?}", limits.cpu_quota);
 }

@@ -49,6 +49,8 @@ pub(crate) struct Entry {
     blocked: Mutex<Option<String>>,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// What its driver said of it last.
+    last_state: Mutex<Option<hull_api::InstanceState>>,
     /// It is stopped because the host shuts down, and is to run again with it.
     pub(super) stops_with_host: std::sync::atomic::AtomicBool,
     /// Two settlers would undo each other's work.
@@ -113,6 +115,14 @@ impl Live {
 }
 
 impl Entry {
+    pub(super) fn note_state(&self, state: hull_api::InstanceState) {
+        *locked(&self.last_state) = Some(state);
+    }
+
+    pub(super) fn last_state(&self) -> Option<hull_api::InstanceState> {
+        locked(&self.last_state).clone()
+    }
+
     pub(crate) fn new(record: Record) -> Arc<Self> {
         Arc::new(Self {
             record: RwLock::new(Arc::new(record)),
@@ -120,6 +130,7 @@ impl Entry {
             claims: Claims::default(),
             blocked: Mutex::new(None),
             applied: Mutex::new(None),
+            last_state: Mutex::new(None),
             stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
         })

@@ -13,6 +13,7 @@ mod message;
 mod notify;
 mod run;
 mod store;
+mod trim;
 
 pub(crate) use client::ended;
 pub use client::{Exited, KeeperClient, Shutdown};

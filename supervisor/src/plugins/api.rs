@@ -53,13 +53,16 @@ async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
         return sync(&all.iter().map(|installed| url(&installed.manifest.name)).collect::<Vec<_>>());
     }
     let statistics = hull.plugins.statistics().await;
-    sync(&all.iter().map(|installed| rendered(&hull.plugins, installed, &statistics)).collect::<Vec<_>>())
+    sync(&all.iter().map(|installed| rendered(&hull.plugins, installed, None, &statistics)).collect::<Vec<_>>())
 }
 
 async fn show(State(hull): State<Hull>, Path(name): Path<String>) -> Reply {
     let installed = hull.plugins.installed(&name)?;
+    // Costs a look at the files, which is why lists do without.
+    let (plugins, plugin) = (hull.plugins.clone(), name.clone());
+    let previous = tokio::task::spawn_blocking(move || plugins.previous_version(&plugin)).await.unwrap_or_default();
     let statistics = hull.plugins.statistics().await;
-    sync(&rendered(&hull.plugins, &installed, &statistics))
+    sync(&rendered(&hull.plugins, &installed, previous, &statistics))
 }
 
 /// Text by process.
@@ -116,7 +119,12 @@ fn url(plugin: &str) -> String {
     format!("/1.0/plugins/{plugin}")
 }
 
-fn rendered(plugins: &Plugins, installed: &Installed, statistics: &Statistics) -> Plugin {
+fn rendered(
+    plugins: &Plugins,
+    installed: &Installed,
+    previous_version: Option<String>,
+    statistics: &Statistics,
+) -> Plugin {
     let manifest = &installed.manifest;
     let processes: Vec<PluginProcess> =
         plugins.processes_of(&manifest.name).iter().map(|process| rendered_process(process, statistics)).collect();
@@ -125,7 +133,7 @@ fn rendered(plugins: &Plugins, installed: &Installed, statistics: &Statistics) -
         kind: format!("{:?}", manifest.kind).to_lowercase(),
         description: manifest.description.clone(),
         version: manifest.version.clone(),
-        previous_version: plugins.previous_version(&manifest.name),
+        previous_version,
         contract: PluginContract { oldest: manifest.contract.oldest, newest: manifest.contract.newest },
         executable: installed.executable.display().to_string(),
         status: summary(&processes).to_owned(),
@@ -166,6 +174,7 @@ fn rendered_process(process: &Process, statistics: &Statistics) -> PluginProcess
         restarts: facts.starts.saturating_sub(1),
         calls: session.as_ref().map_or(0, |session| session.calls.count() as u64),
         draining: facts.draining as u64,
+        longest_hold: facts.held.as_secs_f64() * 1000.0,
         control_group: session.map(|session| session.slot.group(&process.spec)).unwrap_or_default(),
         last_end: facts.last_end.as_deref().unwrap_or_default().to_owned(),
         statistics: statistics.get(&process.spec.name.to_string()).cloned(),

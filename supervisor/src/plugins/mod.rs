@@ -17,6 +17,7 @@ mod services;
 mod source;
 mod statistics;
 mod survey;
+mod throttle;
 mod upcalls;
 mod versions;
 
@@ -24,6 +25,7 @@ pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 pub use registry::{PluginFailure, PluginState, PluginSummary, Plugins, PluginsError, Settings};
 pub use replace::{Grant, Restart};
 pub use sandbox::stage_main as sandbox_stage;
+pub use sandbox::{Outcome, Trial, Walls};
 pub use source::{HandleSource, NoHandles, Notice};
 pub use survey::{Examined, Observed, Room};
 pub use upcalls::ProgressReport;

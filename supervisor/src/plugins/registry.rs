@@ -54,6 +54,20 @@ pub(crate) struct Environment {
     pub(crate) stop: CancellationToken,
 }
 
+impl Environment {
+    /// Makes the directory of the plugins' state, too.
+    pub(crate) fn new(settings: Settings) -> Result<Self, PluginsError> {
+        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
+        let path = hull_dir.join("plugins");
+        std::fs::create_dir_all(&path).map_err(|source| PluginsError::StateDirectory { path, source })?;
+        let services = Services::new(keeper.clone());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let progress = broadcast::channel(256).0;
+        let failures = broadcast::channel(64).0;
+        Ok(Self { hull_dir, executable, keeper, cgroups, handles, progress, failures, services, tasks, stop })
+    }
+}
+
 /// The plugins. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugins(pub(super) Arc<Inner>);
@@ -124,25 +138,11 @@ pub(crate) fn plugin_name(kind: PluginKind, driver: &str) -> String {
 impl Plugins {
     /// Finds the plugins. None is started before it is needed.
     pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
-        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
-        let state = hull_dir.join("plugins");
-        std::fs::create_dir_all(&state).map_err(|source| PluginsError::StateDirectory { path: state, source })?;
-        let versions = Versions::new(&hull_dir);
-        let installed = replace::chosen(&versions, discover::found(&executable, &hull_dir));
+        let environment = Environment::new(settings)?;
+        let versions = Versions::new(&environment.hull_dir);
+        let installed =
+            replace::chosen(&versions, discover::found(&environment.executable, &environment.hull_dir));
         let installed = RwLock::new(Found { installed, at: Instant::now() });
-        let services = Services::new(keeper.clone());
-        let environment = Environment {
-            hull_dir,
-            executable,
-            keeper,
-            cgroups,
-            handles,
-            progress: broadcast::channel(256).0,
-            failures: broadcast::channel(64).0,
-            services,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        };
         let environment = Arc::new(environment);
         super::sandbox::forget_ended_processes(&environment.keeper).await;
         environment.services.adopt(&environment).await;

@@ -16,21 +16,14 @@ pub(crate) struct Storage {
     known: RwLock<Known>,
     /// Pools whose process may still hold a directory that is gone.
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
-    /// What was at each pool's place when it was last used.
-    pub(super) places: Mutex<BTreeMap<PoolName, Place>>,
+    /// Which directory was at each pool's place when it was last used.
+    pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
+    /// Pools whose directory was not there when it was looked for.
+    pub(super) absent: Mutex<BTreeSet<PoolName>>,
     /// One pool is made at a time: no two in the same place.
     pub(super) making: tokio::sync::Mutex<()>,
     /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
     changing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-/// What was at a pool's place.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
-    /// The directory that its process has.
-    pub(super) seen: Option<Identity>,
-    /// Nothing was there the last time.
-    pub(super) away: bool,
 }
 
 #[derive(Default)]
@@ -52,6 +45,7 @@ impl Storage {
             known: RwLock::new(known),
             deleted: Mutex::default(),
             places: Mutex::default(),
+            absent: Mutex::default(),
             making: tokio::sync::Mutex::new(()),
             changing: Mutex::default(),
         })

@@ -1,6 +1,9 @@
 //! A HULL_DIR of its own with the probe plugin, and everything below the state layer.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)] // each test file uses its part; this is test code
 
+pub(crate) mod hostile;
+pub(crate) mod walls;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -14,11 +17,14 @@ pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let hulld = PathBuf::from(env!("CARGO_BIN_EXE_hulld"));
-        let probe = hulld.with_file_name("examples").join("storage-probe");
-        assert!(probe.is_file(), "`cargo test` builds the examples: {}", probe.display());
+        let example = |name| hulld.with_file_name("examples").join(name);
+        let (probe, hostile) = (example("storage-probe"), example("hostile"));
+        assert!(probe.is_file() && hostile.is_file(), "`cargo test` builds the examples: {}", probe.display());
         let place = hulld.with_file_name("hulld-tests");
         std::fs::create_dir_all(&place).unwrap();
-        for (from, name) in [(&hulld, "hulld"), (&probe, "storage-probe")] {
+        for (from, name) in
+            [(&hulld, "hulld"), (&probe, "storage-probe"), (&hostile, "hostile"), (&hostile, "hull-init")]
+        {
             let (to, fresh) = (place.join(name), place.join(format!("{name}.{}", std::process::id())));
             std::fs::copy(from, &fresh).unwrap();
             std::fs::rename(&fresh, &to).unwrap(); // parallel tests never see half a program
@@ -59,9 +65,13 @@ impl Host {
 
     /// The probe on a pool; a namespace's root must be able to write in it.
     pub(crate) fn pool(&self) -> StorageHandle {
+        self.pool_named("default")
+    }
+
+    pub(crate) fn pool_named(&self, name: &str) -> StorageHandle {
         let source = self.directory.path().join("pool");
         Command::new("chmod").arg("777").arg(&source).status().unwrap();
-        self.plugins.storage(&"default".parse().unwrap(), "probe", &source).unwrap()
+        self.plugins.storage(&name.parse().unwrap(), "probe", &source).unwrap()
     }
 
     /// A version of the probe with a program that the manifest says is `version`, and lines on top of the usual manifest.

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cell::Cells;
 use crate::describe::description;
-use crate::helper::Helper;
+use crate::helper::{Helper, Source};
 use crate::table::Table;
 
 #[derive(Clone)]
@@ -39,8 +39,8 @@ struct Shared {
 }
 
 impl Container {
-    pub(crate) fn new(host: HostHandle, program: OwnedFd) -> Self {
-        let helper = Rc::new(Helper::new(program));
+    pub(crate) fn new(host: HostHandle, helper: Source) -> Self {
+        let helper = Rc::new(Helper::new(helper));
         let cells = Rc::new(Cells::new(Rc::clone(&helper)));
         let shared = Shared {
             host,

@@ -30,12 +30,12 @@ use std::process::ExitCode;
 hull_plugin::manifest!("../../plugin.toml");
 
 fn main() -> ExitCode {
-    let program = match helper::program() {
-        Ok(program) => program,
+    let helper = match helper::Source::find() {
+        Ok(helper) => helper,
         Err(error) => {
             eprintln!("instance-container: cannot open `hull-init` beside this program: {error}");
             return ExitCode::FAILURE;
         }
     };
-    hull_plugin::serve_instance(|host| driver::Container::new(host, program))
+    hull_plugin::serve_instance(|host| driver::Container::new(host, helper))
 }

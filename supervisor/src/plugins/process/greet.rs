@@ -27,7 +27,7 @@ const HANDLE_OVERHEAD: usize = 320;
 /// Why a process is of no use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GreetError {
-    #[error("it gave no greeting")]
+    #[error("it does not answer")]
     Silent(#[source] hull_plugin::tarpc::client::RpcError),
     #[error("it speaks contract versions {oldest} to {newest}, hulld {} to {}", CONTRACT.oldest, CONTRACT.newest)]
     Contract { oldest: u32, newest: u32 },

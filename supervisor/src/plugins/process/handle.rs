@@ -62,6 +62,8 @@ pub(crate) struct Facts {
     pub(crate) last_end: Option<Arc<str>>,
     /// Replaced processes that still finish their calls.
     pub(crate) draining: usize,
+    /// The longest that calls have waited for a replacement.
+    pub(crate) held: Duration,
 }
 
 /// Everything about a process that does not change while it runs.
@@ -114,7 +116,7 @@ impl Process {
         let (commands, receiver) = mpsc::channel(64);
         let (status_sender, status) = watch::channel(Status::Stopped);
         let installed = spec.installed.clone();
-        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0 };
+        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0, held: Duration::ZERO };
         let (facts_sender, facts) = watch::channel(facts);
         let output = Output::default();
         let tracker = &spec.environment.tasks;
@@ -146,13 +148,19 @@ impl Process {
     /// # Errors
     /// `Unavailable`: quarantined, or not ready in time.
     pub(crate) async fn ready(&self) -> Result<Arc<Session>, DriverError> {
-        if let Status::Ready(session) = &*self.status.borrow() {
+        if let Status::Ready(session) = &*self.status.borrow()
+            && !session.gone.is_cancelled()
+        {
             return Ok(session.clone());
         }
         self.installed()?;
         self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
-        let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
+        // A process that has ended is still named for a moment, until its owner has noticed.
+        let settled = status.wait_for(|status| match status {
+            Status::Ready(session) => !session.gone.is_cancelled(),
+            status => matches!(status, Status::Failed(_)),
+        });
         match tokio::time::timeout(START_PATIENCE, settled).await {
             Ok(Ok(status)) => match &*status {
                 Status::Ready(session) => Ok(session.clone()),

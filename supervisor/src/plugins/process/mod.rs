@@ -19,6 +19,6 @@ mod upgrade;
 
 pub(crate) use call::{Deadline, Method};
 pub(crate) use handle::{Installed, Process, ProcessName, Spec, Status};
-pub(crate) use output::Output;
+pub(crate) use output::{Output, printable};
 pub(crate) use queue::Bounds;
 pub(crate) use session::Heartbeat;

@@ -81,7 +81,7 @@ fn log(name: &str, line: &str) {
 }
 
 /// Foreign text must not steer the administrator's terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() && char != '\t' { '\u{fffd}' } else { char }).collect()
 }
 

@@ -213,8 +213,9 @@ impl Owner {
         self.generation += 1;
         let first = self.generation == 1;
         spec.statistics.started();
-        let (child, sockets, stderr) = sandbox::spawn_plugin(&spec, slot, first).await?;
+        let (mut child, sockets, stderr) = sandbox::spawn_plugin(&spec, slot, first).await?;
         let tasks = &spec.environment.tasks;
+        child.take_refusals().map(|refusals| tasks.spawn(refusals.follow()));
         let (output, heartbeat) = (self.output.chapter(), Arc::new(Heartbeat::new()));
         let follow = output.clone().follow(spec.name.to_string(), stderr);
         tasks.spawn(async move {
@@ -312,6 +313,8 @@ impl Owner {
             running.gone.cancel();
             let stack = running.child.kernel_stack();
             self.account(format!("does not die of SIGKILL and was abandoned; it is in the kernel at {stack}"));
+            let stop = self.spec.environment.stop.clone();
+            self.spec.environment.tasks.spawn(async move { stop.run_until_cancelled(reap(running.child)).await });
         }
     }
 
@@ -389,6 +392,7 @@ impl Running {
             heartbeat: self.heartbeat.clone(),
             output: self.output.clone(),
             calls: Calls::default(),
+            ignored: Default::default(),
             condemned: CancellationToken::new(),
         });
         self.session = Some(session.clone());
@@ -417,6 +421,14 @@ pub(super) fn in_charge(spec: Arc<Spec>, lifecycle: LifecycleClient, known: Vec<
         greet::recover(spec, lifecycle.clone(), known).await?;
         greet::take_charge(lifecycle).await.map(|()| Step::InCharge)
     })
+}
+
+/// An abandoned process may end after all.
+async fn reap(child: Child) {
+    child.exited().await;
+    if let Some(status) = child.status() {
+        tracing::info!(pid = child.pid(), how = crate::plugins::describe_status(status), "abandoned plugin ended");
+    }
 }
 
 pub(super) async fn exited(running: Option<&Running>) {

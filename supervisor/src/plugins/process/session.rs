@@ -1,6 +1,6 @@
 //! The connection to one running plugin process.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) output: Output,
     pub(crate) calls: Calls,
+    /// How many calls in a row had no answer in time.
+    pub(super) ignored: AtomicU32,
     /// Cancelled when it is to be ended although calls run in it.
     pub(super) condemned: CancellationToken,
 }
@@ -83,6 +85,15 @@ impl Session {
         network, Network, NetworkDriverClient;
         instance, Instance, InstanceDriverClient;
         image, Image, ImageSourceClient;
+    }
+
+    pub(super) fn answered(&self) {
+        self.ignored.store(0, Ordering::Relaxed);
+    }
+
+    /// How many there are now in a row.
+    pub(super) fn unanswered(&self) -> u32 {
+        self.ignored.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Asks the plugin how it is, for at most `patience`.

@@ -179,7 +179,7 @@ mod tests {
     fn a_good_successor_replaces_the_old_one() {
         let now = Instant::now();
         let mut state = begin(Predecessor::Serves, now);
-        let mut done = Vec::new();
+        let mut done: Vec<Action> = Vec::new();
         for event in [Event::Greeted, Event::Recovered, Event::Healthy, Event::HandedOver] {
             let (next, actions) = step(state, event, now);
             state = next.unwrap();

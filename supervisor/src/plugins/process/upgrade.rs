@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, DriverError, LifecycleClient, RequestId, StoredHandle, context};
 use tokio::sync::oneshot;
 
@@ -15,6 +16,8 @@ use super::succession::{self, Action, Event, Predecessor, Succession, step};
 
 /// How long a process may take to become the one that serves again.
 const GIVE_BACK: Duration = Duration::from_secs(2);
+/// Between the end of its sockets and that of a process that crashes.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// A successor on its way.
 pub(super) struct Upgrade {
@@ -26,8 +29,12 @@ pub(super) struct Upgrade {
     known: Vec<StoredHandle>,
     /// Where calls went before.
     before: Status,
+    /// Since when calls wait.
+    held: Option<Instant>,
     /// Why it is of no use.
     why: Option<String>,
+    /// Its sockets are closed: most likely it has ended this moment.
+    closed: bool,
     done: oneshot::Sender<Result<(), DriverError>>,
 }
 
@@ -78,7 +85,9 @@ impl Owner {
                     pending: Some(greeting),
                     known: Vec::new(),
                     before: self.status.borrow().clone(),
+                    held: None,
                     why: None,
+                    closed: false,
                     done,
                 });
             }
@@ -117,7 +126,10 @@ impl Owner {
         match action {
             Action::Recover => upgrade.recover(),
             Action::Check => upgrade.check(),
-            Action::Hold => _ = self.status.send_replace(Status::Starting),
+            Action::Hold => {
+                upgrade.held = Some(Instant::now());
+                self.status.send_replace(Status::Starting);
+            }
             Action::AskToHandOver => {
                 if let Status::Ready(session) = &upgrade.before {
                     upgrade.pending = Some(hand_over(session.lifecycle.clone()));
@@ -156,6 +168,10 @@ impl Owner {
         self.spec = upgrade.spec;
         self.state = state::succeeded(Instant::now());
         self.serve(session);
+        if let Some(held) = upgrade.held.map(|since| since.elapsed()) {
+            tracing::info!(plugin = %self.spec.name, ?held, "calls go to the successor");
+            self.facts.send_modify(|facts| facts.held = facts.held.max(held));
+        }
         if let Some(replaced) = replaced {
             self.retire(replaced);
         }
@@ -163,7 +179,10 @@ impl Owner {
     }
 
     async fn refuse_upgrade(&mut self) {
-        let Some(upgrade) = self.upgrade.take() else { return };
+        let Some(mut upgrade) = self.upgrade.take() else { return };
+        if upgrade.closed && tokio::time::timeout(CLOSING, upgrade.running.child.exited()).await.is_ok() {
+            upgrade.why = Some(ended(&upgrade.running));
+        }
         let why = upgrade.running.with_last_words(upgrade.why.unwrap_or_else(|| "it is of no use".into()));
         let error = self.refusal(&why);
         tracing::warn!(plugin = %self.spec.name, why, "upgrade refused");
@@ -195,9 +214,7 @@ impl Upgrade {
         match happened {
             Happened::Tick => Event::Tick,
             Happened::Exited => {
-                let status = self.running.child.status();
-                let how = status.map_or("nobody knows how".into(), crate::plugins::describe_status);
-                self.why = Some(format!("it ended while it was started: {how}"));
+                self.why = Some(ended(&self.running));
                 Event::Failed
             }
             Happened::Through(through) => {
@@ -225,6 +242,7 @@ impl Upgrade {
                 Event::StillBusy
             }
             Err(error) => {
+                self.closed = matches!(&error, GreetError::Silent(RpcError::Shutdown | RpcError::Channel(_)));
                 self.why.get_or_insert(crate::plugins::chain(&error));
                 Event::Failed
             }
@@ -248,6 +266,11 @@ impl Upgrade {
         let known = std::mem::take(&mut self.known);
         self.pending = Some(in_charge(self.spec.clone(), session.lifecycle.clone(), known));
     }
+}
+
+fn ended(running: &Running) -> String {
+    let how = running.child.status().map_or("nobody knows how".into(), crate::plugins::describe_status);
+    format!("it ended while it was started: {how}")
 }
 
 fn hand_over(lifecycle: LifecycleClient) -> Pending {

@@ -16,7 +16,9 @@ use tokio::io::unix::AsyncFd;
 
 use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
-use super::stage::{FAILED, STARTED};
+use super::refusals::Refusals;
+use super::stage::{FAILED, LISTENING, STARTED};
+use crate::blocking::blocking;
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
@@ -73,6 +75,7 @@ pub(crate) struct PluginSockets {
 pub(crate) struct Child {
     pid: i32,
     process: AsyncFd<OwnedFd>,
+    refusals: Option<Refusals>,
 }
 
 /// Whom a process is to be a child of.
@@ -116,7 +119,7 @@ pub(crate) async fn spawn_plugin(
     let environment = &spec.environment;
     let key = slot.key(spec);
     end_predecessors(spec, slot, first).await;
-    let plan = plugin_plan(spec, slot)?;
+    let plan = blocking(|| plugin_plan(spec, slot))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -228,16 +231,23 @@ impl Start<'_> {
         let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target, namespace];
         let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
         let program = c_string(self.stage.as_os_str().as_encoded_bytes())?;
-        let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+        let stage = blocking(|| hull_sys::spawn::spawn(&program, &arguments, &[], &table))?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
-        let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
+        let mut said = Said::default();
+        let answer = tokio::time::timeout(PATIENCE, hear(&status, &mut said)).await;
         if answer.is_err() {
-            let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
+            for process in [Some(&stage), said.started.as_ref().map(|(_, process)| process)].into_iter().flatten() {
+                let _ = process::signal(process, Some(Signal::SIGKILL)); // it may have ended this moment
+            }
         }
         reap(stage).await;
-        let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
-        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
+        answer.map_err(|_| SpawnError::Slow)??;
+        let Said { started, listener } = said;
+        let ended = || SpawnError::Stage("the stage ended without a word".into());
+        let (pid, process) = started.ok_or_else(ended)?;
+        let refusals = listener.map(|listener| Refusals::new(plan, listener));
+        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)?, refusals })
     }
 }
 
@@ -249,25 +259,31 @@ fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// What the stage and the program's process have said.
+#[derive(Default)]
+struct Said {
+    started: Option<(i32, OwnedFd)>,
+    listener: Option<OwnedFd>,
+}
+
 /// Listens to the stage until the program runs, which closes the socket, or it says what failed.
-async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
+async fn hear(status: &OwnedFd, said: &mut Said) -> Result<(), SpawnError> {
     let status = crate::sys::watch(status.try_clone()?, Interest::READABLE)?;
-    let mut started = None;
     let mut buffer = [0; 4096];
     loop {
         let read = |socket: &OwnedFd| Ok(receive(socket.as_fd(), &mut buffer)?);
         let (length, descriptors) = status.async_io(Interest::READABLE, read).await?;
         match (buffer[..length].split_first(), descriptors.into_iter().next()) {
-            (None, _) => break,
+            (None, _) => return Ok(()),
             (Some((&STARTED, rest)), Some(process)) => {
                 let pid = rest.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
-                started = Some((pid, process));
+                said.started = Some((pid, process));
             }
+            (Some((&LISTENING, _)), listener) => said.listener = listener,
             (Some((&FAILED, text)), _) => return Err(SpawnError::Stage(String::from_utf8_lossy(text).into_owned())),
             _ => {}
         }
     }
-    started.ok_or_else(|| SpawnError::Stage("the stage ended without a word".into()))
 }
 
 /// The stage has done its work: it ends at once.
@@ -280,6 +296,11 @@ async fn reap(stage: OwnedFd) {
 impl Child {
     pub(crate) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// What its filter has to say: to be followed by whoever owns the process, or its refused calls wait for ever.
+    pub(crate) fn take_refusals(&mut self) -> Option<Refusals> {
+        self.refusals.take()
     }
 
     pub(crate) fn process(&self) -> BorrowedFd<'_> {
@@ -304,8 +325,13 @@ impl Child {
 
     /// Where in the kernel the process is.
     pub(crate) fn kernel_stack(&self) -> String {
-        let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
-        let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
-        if frames.is_empty() { "an unknown place".into() } else { frames.join(" < ") }
+        // The thread that is stuck, which need not be the first: of one that has ended nothing is to be read.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let stack = |thread: std::fs::DirEntry| {
+            let stack = std::fs::read_to_string(thread.path().join("stack")).ok()?;
+            let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
+            (!frames.is_empty()).then(|| frames.join(" < "))
+        };
+        threads.filter_map(stack).last().unwrap_or_else(|| "an unknown place".into())
     }
 }
