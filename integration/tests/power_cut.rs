@@ -254,7 +254,10 @@ fn a_failing_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()
     let refused = until("the disk's error is told", Duration::from_secs(60), || {
         let name = format!("v{}", acknowledged.len());
         let config = json!({"user.note": "x".repeat(20_000)});
-        let made = host.rest.post("/1.0/storage-pools/default/volumes/custom", &json!({"name": name, "config": config})).ok()?;
+        let made = host
+            .rest
+            .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": name, "config": config}))
+            .ok()?;
         if made.status < 400 {
             acknowledged.push(name);
             return None;
@@ -262,7 +265,8 @@ fn a_failing_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()
         made.error().ok()
     })?;
     eprintln!("after {} volumes: {refused}", acknowledged.len());
-    let made = host.rest.post("/1.0/instances", &json!({"name": "new", "source": {"type": "image", "alias": "busybox"}}))?;
+    let made =
+        host.rest.post("/1.0/instances", &json!({"name": "new", "source": {"type": "image", "alias": "busybox"}}))?;
     assert!(host.rest.wait(&made).is_err(), "made on a disk that fails");
     assert_eq!(host.rest.get("/1.0/instances?recursion=2")?.status, 200);
     assert_eq!(Instance { host: &host, name: "web".into() }.exec(&["echo", "alive"])?.ok()?, "alive\n");

@@ -35,7 +35,8 @@ impl Networks {
 
     /// Nobody else makes, changes or deletes the network, whether it is there or not, until this is dropped.
     pub(super) async fn in_hand(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let hand = self.hands.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone();
+        let hand =
+            self.hands.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone();
         hand.lock_owned().await
     }
 
