@@ -182,6 +182,9 @@ impl Campaign {
             self.renew()?;
         }
         *self.crashes.entry(scenario.process.clone()).or_default() += if scenario.restart { 2 } else { 1 };
+        if scenario.restart {
+            self.clean_run(&scenario).context("the request that starts the process")?;
+        }
         (scenario.prepare)(&self.stage).context("what the scenario needs")?;
         self.watched.forget();
         let order = Order { fault: cell.fault, phase: cell.phase, seed: self.random.random::<u32>().into() };

@@ -31,8 +31,7 @@ impl Inventory {
         inventory.namespaces(&processes);
         inventory.processes(&processes);
         for (name, pid) in [("hulld", host.supervisor()), ("the keeper", host.keeper())] {
-            let open = pid.and_then(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
-            inventory.counts.insert(format!("descriptors of {name}"), open.map_or(0, Iterator::count));
+            inventory.descriptors(name, pid);
         }
         Ok(inventory)
     }
@@ -64,6 +63,20 @@ impl Inventory {
             *own = (*own).max(*count);
         }
         self
+    }
+
+    /// By what they are: sockets, pipes and the kernel's anonymous things without their numbers.
+    fn descriptors(&mut self, name: &str, pid: Option<i32>) {
+        let folder = pid.and_then(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
+        let links = folder.into_iter().flatten().flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        for link in links {
+            let text = link.to_string_lossy();
+            let kind = match text.split_once(":[") {
+                Some((kind @ ("socket" | "pipe"), _)) => kind,
+                _ => &text,
+            };
+            *self.counts.entry(format!("descriptors of {name}, {kind}")).or_default() += 1;
+        }
     }
 
     fn mounts(&mut self, folder: &str) {

@@ -43,6 +43,8 @@ pub(crate) enum Deadline {
     Within(Duration),
     /// No limit, as long as the process reports progress or answers that it is well.
     WhileAlive,
+    /// The same, and never sent a second time.
+    OnceWhileAlive,
 }
 
 impl Deadline {
@@ -87,20 +89,25 @@ impl Process {
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
         let _turn = self.turn(method).await.map_err(|error| error.context(self.what(method)))?;
+        let most = if matches!(method.deadline, Deadline::OnceWhileAlive) { 1 } else { ATTEMPTS };
         let mut attempts = 0;
-        while attempts < ATTEMPTS {
+        while attempts < most {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
             // A process that has just been replaced takes no more calls: its successor does.
             let Some(_counted) = session.calls.enter() else { continue };
             attempts += 1;
             self.queue.set_bounds((&*session.description).into());
             match self.attempt(&session, method, &attempt).await {
+                Ok(Err(error)) if attempts > 1 => {
+                    return Err(error.context(format!("{}, repeated because its process had ended", self.what(method))));
+                }
                 Ok(answer) => return answer,
                 Err(Miss::Final(error)) => return Err(error),
                 Err(Miss::Crashed) => self.farewell(&session).await,
             }
         }
-        let message = format!("{}: its process ended {ATTEMPTS} times", self.what(method));
+        let times = if most == 1 { "while it worked".to_owned() } else { format!("{most} times") };
+        let message = format!("{}: its process ended {times}", self.what(method));
         Err(self.with_last_end(DriverError::new(Code::Crashed, message)))
     }
 
@@ -133,7 +140,7 @@ impl Process {
         }
         let limit = match method.deadline {
             Deadline::Within(limit) => limit.min(longest()),
-            Deadline::WhileAlive => MAX_DEADLINE,
+            Deadline::WhileAlive | Deadline::OnceWhileAlive => MAX_DEADLINE,
         };
         let request = context(logging::current_request(), limit);
         let sent = attempt(session.clone(), request).map_err(|error| {
@@ -235,7 +242,7 @@ impl Process {
     fn too_late(&self, method: Method, silence: Option<DriverError>) -> DriverError {
         let limit = match method.deadline {
             Deadline::Within(limit) => format!("within {:?}", limit.min(longest())),
-            Deadline::WhileAlive => "and no progress".into(),
+            Deadline::WhileAlive | Deadline::OnceWhileAlive => "and no progress".into(),
         };
         let error = DriverError::new(Code::DeadlineExceeded, format!("{} gave no answer {limit}", self.what(method)));
         match silence {
