@@ -379,9 +379,11 @@ impl Instance<'_> {
     }
 }
 
+/// Of all its threads: each has children of its own.
 fn children(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    tasks.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {
@@ -390,7 +392,15 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
+/// In its sandbox every plugin's program is `/plugin`; its first argument says whose it is.
 fn program_of(pid: i32) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    Some(path.file_name()?.to_string_lossy().into_owned())
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    if name != "plugin" {
+        return Some(name);
+    }
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let first = line.split(|byte| *byte == 0).next()?;
+    let plugin = String::from_utf8_lossy(first).split('@').next()?.to_owned();
+    Some(if plugin == "gateway" { "hull-gateway".into() } else { plugin })
 }
