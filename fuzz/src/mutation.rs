@@ -6,8 +6,20 @@ pub struct Mutator {
     state: u64,
 }
 
-const TOKENS: [&[u8]; 12] =
-    [b"\0", b"\n", b"\r\n", b"..", b"/", b"\"", b"{", b"]", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"18446744073709551615", b"-1"];
+const TOKENS: [&[u8]; 12] = [
+    b"\0",
+    b"\n",
+    b"\r\n",
+    b"..",
+    b"/",
+    b"\"",
+    b"{",
+    b"]",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"18446744073709551615",
+    b"-1",
+];
 
 impl Mutator {
     pub fn new(seed: u64) -> Self {

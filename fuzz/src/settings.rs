@@ -81,6 +81,9 @@ fn check(written: &Written) {
         let known = |c: char| c.is_ascii_alphanumeric() || " \n{}\":;,./-_!=+@".contains(c);
         assert!(script.chars().all(known), "{script}");
         let commands = ["include", "define", "undefine", "redefine"];
-        assert!(!script.lines().any(|line| commands.iter().any(|word| line.trim_start().starts_with(word))), "{script}");
+        assert!(
+            !script.lines().any(|line| commands.iter().any(|word| line.trim_start().starts_with(word))),
+            "{script}"
+        );
     }
 }

@@ -31,9 +31,7 @@ macro_rules! targets {
     };
 }
 
-targets!(
-    archives, bodies, controls, filters, frames, heads, manifests, metadata, settings, uploads, websockets,
-);
+targets!(archives, bodies, controls, filters, frames, heads, manifests, metadata, settings, uploads, websockets,);
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

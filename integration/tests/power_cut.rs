@@ -87,7 +87,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
         }
         let name = format!("i{number}");
         let url = format!("/1.0/instances/{name}");
-        note(&|told| drop(told.open.insert(url.clone())));
+        note(&|told| _ = told.open.insert(url.clone()));
         host.rest.wait(
             &host
                 .rest
@@ -109,7 +109,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
             });
         }
         let volume = format!("/1.0/storage-pools/default/volumes/custom/v{number}");
-        note(&|told| drop(told.open.insert(volume.clone())));
+        note(&|told| _ = told.open.insert(volume.clone()));
         host.rest
             .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": format!("v{number}"), "config": {}}))?
             .metadata()?;
@@ -128,6 +128,7 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
     for url in &told.deleted {
         anyhow::ensure!(host.rest.get(url)?.status == 404, "{url} was deleted and is there again");
     }
+    host.assert_whole()?; // what was cut is taken up
     let instances = host.rest.get("/1.0/instances")?.metadata()?;
     let names = instances.as_array().into_iter().flatten().filter_map(|url| url.as_str()?.rsplit('/').next());
     let mut started = 0;
@@ -140,8 +141,8 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
             started += 1;
         }
     }
-    host.assert_whole()?;
-    host.stopped("after").map(drop)
+    host.stopped("after")?.delete()?;
+    host.assert_whole()
 }
 
 /// The sizes of all files of a fresh instance: none is empty that should not be.

@@ -31,9 +31,13 @@ use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
+
+/// How long the kernel may take to forget the plugins that have ended.
+const FORGOTTEN_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,7 +60,7 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&directory, keeper)),
         Err(error) => Err(error.into()),
@@ -74,7 +78,14 @@ pub fn main() -> ExitCode {
 /// The directories, and the lock that makes this the only supervisor on them.
 fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
     // Group `hull` gets through to the socket, and nobody to anything else.
-    let folders = [("", 0o711), ("database", 0o700), ("images", 0o700), ("storage-pools", 0o700), ("plugins", 0o700)];
+    let folders = [
+        ("", 0o711),
+        ("database", 0o700),
+        ("images", 0o700),
+        ("logs", 0o700),
+        ("storage-pools", 0o700),
+        ("plugins", 0o700),
+    ];
     for (name, mode) in folders {
         let path = directory.join(name);
         let given = name.is_empty() && path.exists(); // then its mode is the administrator's
@@ -113,7 +124,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     stop.cancel();
     serving.await?;
     hull.plugins.shutdown().await;
-    cgroups.all().tidy(); // those of running instances and services have processes, and stay
+    cgroups.all().tidy_until_gone("plugins", FORGOTTEN_WITHIN).await; // those of running instances and services have processes, and stay
     Ok(())
 }
 
@@ -125,6 +136,8 @@ async fn assemble(
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
     let path = directory.join("database/hull.db");
+    let events = Bus::new();
+    let warned = events.clone();
     let (database, nouns) = {
         let directory = directory.to_owned();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
@@ -136,6 +149,7 @@ async fn assemble(
                 Networks::load(&database)?,
                 Images::load(&directory, &database)?,
                 Instances::load(&database)?,
+                Warnings::load(&database, warned)?,
             );
             Ok((database, nouns))
         })
@@ -150,8 +164,7 @@ async fn assemble(
         handles: Arc::new(handles.clone()),
     };
     let plugins = Plugins::start(settings).await?;
-    let events = Bus::new();
-    let (server, profiles, storage, networks, images, instances) = nouns;
+    let (server, profiles, storage, networks, images, instances, warnings) = nouns;
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
@@ -170,8 +183,10 @@ async fn assemble(
         networks,
         images,
         instances,
+        warnings,
     });
     handles.set(hull.clone());
+    hull.tasks.spawn(plugins::announce_failures(hull.plugins.clone(), hull.events.clone()));
     Ok(hull)
 }
 

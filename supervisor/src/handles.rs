@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use hull_plugin::{ConfigMap, PoolName, Recovered, StoredHandle};
 
 use crate::hull::Hull;
-use crate::plugins::HandleSource;
+use crate::plugins::{HandleSource, Notice};
+use crate::warnings;
 
 /// Answers from the nouns. Plugins exist before the nouns do: until [`Handles::set`], there is nothing to recover.
 #[derive(Clone, Default)]
@@ -70,5 +71,11 @@ impl HandleSource for Handles {
 
     fn pool_config(&self, pool: &PoolName) -> Option<ConfigMap> {
         self.0.get()?.storage.find(pool.as_str()).map(|pool| pool.config.clone())
+    }
+
+    fn noticed(&self, plugin: &str, pool: Option<&PoolName>, notice: Notice) {
+        if let Some(hull) = self.0.get() {
+            warnings::of_plugin(&hull.warnings, plugin, pool, notice);
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::recovery::Recovery;
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// The supervisor, shared by everything that runs in it.
 #[derive(Clone)]
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) networks: Networks,
     pub(crate) images: Images,
     pub(crate) instances: Instances,
+    pub(crate) warnings: Warnings,
 }
 
 impl Hull {

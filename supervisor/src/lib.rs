@@ -9,9 +9,11 @@
 //! rules), `store.rs` (its SQL), and one file a verb that spans plugins. Start with [`daemon`] and [`hull::Hull`].
 
 mod api;
+mod blocking;
 mod certificates;
 pub mod cgroups;
 pub mod daemon;
+mod doctor;
 mod events;
 mod filter;
 #[doc(hidden)]
@@ -24,6 +26,8 @@ mod images;
 mod instances;
 pub mod keeper;
 pub mod logging;
+mod look;
+mod metrics;
 mod networks;
 mod operations;
 mod plans;

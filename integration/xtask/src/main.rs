@@ -7,6 +7,7 @@ mod bench;
 mod crashes;
 mod demo;
 mod docs;
+mod faults;
 mod fuzz;
 mod install;
 mod machine;
@@ -35,6 +36,7 @@ enum Task {
     Test(test::Test),
     Bench(bench::Bench),
     Crashes(crashes::Crashes),
+    Faults(faults::Faults),
     Style(style::Style),
     Install(install::Install),
 }
@@ -58,6 +60,7 @@ fn run() -> anyhow::Result<()> {
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
         Task::Crashes(task) => crashes::run(&task),
+        Task::Faults(task) => faults::run(&task),
         Task::Style(task) => style::run(&task),
         Task::Install(task) => install::run(&task),
     }

@@ -70,12 +70,9 @@ fn spelt(network: &Network) -> ConfigMap {
                 set(key(rest), address.to_string());
             }
         }
-        for (rest, on) in [
-            ("nat", family.nat),
-            ("dhcp", family.dhcp),
-            ("routing", family.routing),
-            ("firewall", family.firewall),
-        ] {
+        for (rest, on) in
+            [("nat", family.nat), ("dhcp", family.dhcp), ("routing", family.routing), ("firewall", family.firewall)]
+        {
             set(key(rest), on.to_string());
         }
         let order = if family.nat_order == Order::Before { "before" } else { "after" };

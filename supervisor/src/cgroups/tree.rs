@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::hierarchy::{CgroupError, Hierarchy, mounted};
+use crate::blocking::blocking;
 
 /// Controllers that v2 groups get where the machine has them.
 const WANTED: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
@@ -97,6 +98,10 @@ impl Cgroup {
 
     /// Makes the group in every hierarchy; one that exists is kept as it is.
     pub fn create(&self) -> Result<(), CgroupError> {
+        blocking(|| self.make())
+    }
+
+    fn make(&self) -> Result<(), CgroupError> {
         for hierarchy in &self.root.hierarchies {
             let path = self.directory(hierarchy);
             match fs::create_dir(&path) {

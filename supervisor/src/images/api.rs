@@ -27,7 +27,8 @@ pub(crate) fn routes() -> Router<Hull> {
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
     let filter = Filter::parse(scope.value("filter"))?;
-    let images = if scope.is_elsewhere() { Vec::new() } else { hull.images.all() };
+    scope.require_project_of_list("Check if project has images: fetch project")?;
+    let images = hull.images.all();
     if scope.recursion() == 0 && filter.is_none() {
         return sync(&images.iter().map(|image| image.url()).collect::<Vec<_>>());
     }
@@ -89,8 +90,13 @@ async fn exported(State(hull): State<Hull>, scope: Scope, Path(prefix): Path<Str
 
 async fn refreshed(State(hull): State<Hull>, scope: Scope, Path(prefix): Path<String>) -> Reply {
     let image = found(&hull, &scope, &prefix)?;
-    let spec =
-        Spec { class: Class::Task, description: "Refreshing image", resources: Default::default(), may_cancel: false };
+    let spec = Spec {
+        class: Class::Task,
+        description: "Refreshing image",
+        resources: Default::default(),
+        may_cancel: false,
+        load: None,
+    };
     let work_hull = hull.clone();
     hull.operations
         .start(spec, move |operation| async move { refresh::refresh(&work_hull, &image.fingerprint, &operation).await })

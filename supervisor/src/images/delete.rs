@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Image, volume_of};
 use super::store;
+use super::unpack::unpacking;
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -16,8 +17,12 @@ pub(super) async fn delete(hull: &Hull, fingerprint: &Fingerprint) -> Result<(),
     hull.recovery.through(Noun::Images).await;
     let _flight = hull.images.flights.board(format!("image/{fingerprint}")).await;
     let image = hull.images.find(fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;
-    let pools = hull.storage.pools().into_iter().map(|pool| pool.name.clone());
-    let pools = pools.filter(|pool| hull.storage.volume(pool, &image.volume()).is_some()).collect();
+    let pools: Vec<PoolName> = hull.storage.pools().into_iter().map(|pool| pool.name.clone()).collect();
+    let mut unpacking_ends = Vec::new();
+    for pool in &pools {
+        unpacking_ends.push(hull.images.flights.board(unpacking(fingerprint, pool)).await);
+    }
+    let pools = pools.into_iter().filter(|pool| hull.storage.volume(pool, &image.volume()).is_some()).collect();
     plans::execute(DeleteImage { image: (*image).clone(), pools }, hull, &OperationId::random()).await
 }
 

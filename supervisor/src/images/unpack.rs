@@ -31,7 +31,8 @@ impl Images {
             return Ok(volume);
         }
         hull.recovery.through(Noun::Images).await;
-        let _flight = self.flights.board(format!("image/{fingerprint}")).await;
+        // One flight a pool: a slow one keeps nobody from unpacking the image elsewhere.
+        let _flight = self.flights.board(unpacking(fingerprint, pool)).await;
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
         }
@@ -47,6 +48,11 @@ impl Images {
         plans::execute(plan, hull, &OperationId::random()).await?;
         Ok(volume)
     }
+}
+
+/// What is boarded to make, or remove, the image's volume in a pool.
+pub(super) fn unpacking(fingerprint: &Fingerprint, pool: &PoolName) -> String {
+    format!("unpack/{pool}/{fingerprint}")
 }
 
 /// See the module.

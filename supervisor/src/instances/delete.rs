@@ -14,7 +14,7 @@ use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
-/// The caller holds the instance's [`super::registry::Busy`], or is what follows its end.
+/// The caller holds the instance's [`super::busy::Busy`], or is what follows its end.
 pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     check(entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
@@ -28,7 +28,7 @@ pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
     let protected =
         entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
     if protected == Some(true) {
-        return Err(ApiError::bad_request("Instance is protected from being deleted"));
+        return Err(ApiError::bad_request("Container is protected"));
     }
     Ok(())
 }
@@ -70,7 +70,9 @@ impl Plan for Delete {
         if let Some(pool) = &self.record.pool {
             hull.storage.volume_removed(pool, &self.record.name.volume());
         }
+        super::logs::removed(hull, &self.record.name);
         hull.instances.remove(&self.record.name);
+        hull.warnings.forget(&self.record.name.url());
         hull.events.lifecycle("instance-deleted", &self.record.name.url());
     }
 }

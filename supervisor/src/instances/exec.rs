@@ -8,22 +8,19 @@ use axum::response::Response;
 use hull_api::InstanceExecPost;
 use hull_gateway_contract::Upgrade;
 use hull_plugin::instance::{ExecSpec, ExecStreams, Executed, TerminalSize};
-use hull_plugin::{Code, ConfigMap, DriverError, OperationId, SocketFd, StreamFd};
+use hull_plugin::{Code, ConfigMap, DriverError, OperationId, ProcessFd, SocketFd, StreamFd};
 use hull_sys::message;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::exec_control::{self, Controlled};
+use super::logs::Recording;
 use super::registry::{Entry, Live};
 use super::{cgroup, expand};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::operations::{Class, Handle, Spec, Websockets};
 use crate::sys::{Packets, read_pipe};
-
-/// What a shell reports for a program that is not there, and for one that cannot be run.
-const NOT_FOUND: i32 = 127;
-const NOT_EXECUTABLE: i32 = 126;
 
 /// `POST /1.0/instances/NAME/exec`
 pub(super) async fn exec(hull: &Hull, entry: Arc<Entry>, post: InstanceExecPost) -> Result<Response, ApiError> {
@@ -35,10 +32,8 @@ pub(super) async fn exec(hull: &Hull, entry: Arc<Entry>, post: InstanceExecPost)
     if post.command.is_empty() {
         return Err(ApiError::bad_request("No command given"));
     }
-    if post.record_output {
-        let why = "Recording the output of a command is not supported yet; use its websockets";
-        return Err(ApiError::bad_request(why));
-    }
+    let context = json!({"command": post.command});
+    hull.events.lifecycle_with("instance-exec", &entry.record().name.url(), context);
     let command = Command { hull: hull.clone(), entry, post };
     if command.post.wait_for_websocket { command.with_websockets().await } else { command.without() }
 }
@@ -64,13 +59,14 @@ impl Command {
                     let mut streams = executed_streams(&mut executed);
                     self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
                 };
+                let process = executed.process.try_clone().map_err(no_descriptor)?;
                 let controlled = Controlled { terminal: executed.terminal, process: executed.process };
                 self.hull.tasks.spawn(exec_control::serve(control, controlled, done.clone()));
-                (ends, Status::Running(executed.status))
+                (ends, Status::Running(executed.status, process))
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
-                Some(code) => (self.data_ends(None, None)?, Status::Known(code)),
+                Some(ended) => (self.data_ends(None, None)?, Status::Known(ended)),
                 None => return Err(error.into()),
             },
         };
@@ -82,36 +78,51 @@ impl Command {
             metadata,
             Some(websockets),
             move |operation| async move {
-                let code = status.wait().await;
+                let code = status.wait(&operation).await;
                 done.cancel();
                 report(&operation, code)
             },
         )
     }
 
-    /// Nobody watches: the streams are `/dev/null`.
+    /// Nobody watches: the streams are `/dev/null`, or recorded in files.
     fn without(self) -> Result<Response, ApiError> {
         let operations = self.hull.operations.clone();
         operations.start(self.operation(Class::Task), move |operation| async move {
             let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(StreamFd::new);
-            let streams = ExecStreams::Given {
-                stdin: null().map_err(no_descriptor)?,
-                stdout: null().map_err(no_descriptor)?,
-                stderr: null().map_err(no_descriptor)?,
-            };
-            let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
-            let code = match driver.exec(operation.id(), &self.spec(), &streams).await {
-                Ok(executed) => Status::Running(executed.status).wait().await,
-                Err(error) => Ok(shell_status(&error).ok_or(error)?),
-            };
+            let stdin = null().map_err(no_descriptor)?;
+            if self.post.record_output {
+                return self.recorded(stdin, &operation).await;
+            }
+            let (stdout, stderr) = (null().map_err(no_descriptor)?, null().map_err(no_descriptor)?);
+            let code = self.unwatched(ExecStreams::Given { stdin, stdout, stderr }, &operation).await;
             report(&operation, code)
         })
+    }
+
+    async fn recorded(self, stdin: StreamFd, operation: &Handle) -> Result<(), ApiError> {
+        let (hull, name) = (&self.hull, self.entry.record().name.clone());
+        let (out, stdout, out_url) = Recording::start(hull, &name, operation.id(), "stdout").await?;
+        let (err, stderr, err_url) = Recording::start(hull, &name, operation.id(), "stderr").await?;
+        let code = self.unwatched(ExecStreams::Given { stdin, stdout, stderr }, operation).await;
+        out.finish().await?;
+        err.finish().await?;
+        operation.update(Map::from_iter([("output".to_owned(), json!({"1": out_url, "2": err_url}))]));
+        report(operation, code)
+    }
+
+    async fn unwatched(&self, streams: ExecStreams, operation: &Handle) -> Result<Ended, ApiError> {
+        let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        match driver.exec(operation.id(), &self.spec(), &streams).await {
+            Ok(executed) => Status::Running(executed.status, executed.process).wait(operation).await,
+            Err(error) => Ok(shell_status(&error).ok_or(error)?),
+        }
     }
 
     fn operation(&self, class: Class) -> Spec {
         let url = self.entry.record().name.url();
         let spec = Spec::task("Executing command", "instances", url.clone()).also("containers", url);
-        Spec { class, ..spec }
+        Spec { class, ..spec }.cancellable()
     }
 
     fn size(&self) -> Option<TerminalSize> {
@@ -121,16 +132,24 @@ impl Command {
             .then(|| TerminalSize { columns: cut(self.post.width, 80), rows: cut(self.post.height, 24) })
     }
 
+    fn environment(&self) -> ConfigMap {
+        let (config, _) = expand::expand(&self.hull, &self.entry.record());
+        environment(&config, &self.post)
+    }
+
     fn spec(&self) -> ExecSpec {
         let record = self.entry.record();
-        let (config, _) = expand::expand(&self.hull, &record);
+        let environment = self.environment();
+        // At home, unless it is said where; a directory that is not there is the root's.
+        let home = environment.get("HOME").filter(|_| self.post.cwd.is_empty());
+        let directory = home.unwrap_or(&self.post.cwd).clone();
         ExecSpec {
             instance: record.name.id(),
             command: self.post.command.clone(),
-            environment: environment(&config, &self.post),
+            environment,
             user: self.post.user,
             group: self.post.group,
-            directory: self.post.cwd.clone(),
+            directory,
             terminal: self.size(),
             cgroup: cgroup::path(&self.hull, &record.name.id()),
         }
@@ -165,10 +184,12 @@ impl Command {
             secrets.insert(name.to_owned(), Value::String(secret.clone()));
             websockets.push((secret, end));
         }
+        let mut shown = self.environment();
+        shown.retain(|name, _| name != "container" || self.post.environment.contains_key(name));
         let metadata = [
             ("fds", Value::Object(secrets)),
             ("command", json!(self.post.command)),
-            ("environment", json!(self.post.environment)),
+            ("environment", json!(shown)),
             ("interactive", json!(self.post.interactive)),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -182,6 +203,7 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
     let mut set = |key: &str, value: &str| result.insert(key.to_owned(), value.to_owned());
     set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     set("LANG", "C.UTF-8");
+    set("container", "lxc");
     if post.user == 0 {
         set("HOME", "/root");
         set("USER", "root");
@@ -196,22 +218,53 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
 }
 
 enum Status {
-    Running(StreamFd),
-    Known(i32),
+    Running(StreamFd, ProcessFd),
+    Known(Ended),
+}
+
+/// How a command ended, or why it never began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// A shell's exit code: that of the program, or 128 and the signal that ended it.
+    Code(i32),
+    NotFound,
+    NotExecutable,
+}
+
+impl Ended {
+    /// What a shell reports.
+    fn number(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::NotFound => 127,
+            Self::NotExecutable => 126,
+        }
+    }
 }
 
 impl Status {
-    /// A shell's exit code: that of the program, or 128 and the signal that ended it.
-    async fn wait(self) -> Result<i32, ApiError> {
-        let pipe = match self {
-            Self::Known(code) => return Ok(code),
-            Self::Running(pipe) => pipe,
+    /// Who cancels the operation kills the command.
+    async fn wait(self, operation: &Handle) -> Result<Ended, ApiError> {
+        let (pipe, process) = match self {
+            Self::Known(ended) => return Ok(ended),
+            Self::Running(pipe, process) => (pipe, process),
         };
-        let bytes = read_pipe(pipe.into_owned(), 4).await.map_err(no_descriptor)?;
+        let reading = read_pipe(pipe.into_owned(), 4);
+        tokio::pin!(reading);
+        let bytes = tokio::select! {
+            bytes = &mut reading => bytes,
+            () = operation.given_up() => {
+                // One that has ended this moment is what was wanted.
+                let _ = hull_sys::process::signal(&process, Some(nix::sys::signal::Signal::SIGKILL));
+                drop(reading.await);
+                return Err(ApiError::bad_request("The operation was cancelled: the command was killed"));
+            }
+        };
+        let bytes = bytes.map_err(no_descriptor)?;
         let raw: [u8; 4] = bytes
             .try_into()
             .map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;
-        Ok(shell_code(i32::from_le_bytes(raw)))
+        Ok(Ended::Code(shell_code(i32::from_le_bytes(raw))))
     }
 }
 
@@ -222,17 +275,22 @@ fn shell_code(wait_status: i32) -> i32 {
     }
 }
 
-fn shell_status(error: &DriverError) -> Option<i32> {
+fn shell_status(error: &DriverError) -> Option<Ended> {
     match (error.code, error.key.as_deref()) {
-        (Code::NotFound, Some("command")) => Some(NOT_FOUND),
-        (Code::Permission, Some("command")) => Some(NOT_EXECUTABLE),
+        (Code::NotFound, Some("command")) => Some(Ended::NotFound),
+        (Code::Permission, Some("command")) => Some(Ended::NotExecutable),
         _ => None,
     }
 }
 
-fn report(operation: &Handle, code: Result<i32, ApiError>) -> Result<(), ApiError> {
-    operation.update(Map::from_iter([("return".to_owned(), json!(code?))]));
-    Ok(())
+fn report(operation: &Handle, code: Result<Ended, ApiError>) -> Result<(), ApiError> {
+    let code = code?;
+    operation.update(Map::from_iter([("return".to_owned(), json!(code.number()))]));
+    match code {
+        Ended::Code(_) => Ok(()),
+        Ended::NotFound => Err(ApiError::bad_request("Command not found")),
+        Ended::NotExecutable => Err(ApiError::bad_request("Command not executable")),
+    }
 }
 
 fn executed_streams(executed: &mut Executed) -> [Option<StreamFd>; 3] {

@@ -7,12 +7,14 @@
 //!     └────────────────┘  └──── settle ◀── its first process ends ──────────┘
 //! ```
 //! Owns the record of each instance and what is known of the running ones; not how one runs (its driver), nor its files
-//! and interfaces (storage and network drivers). At most one verb at a time runs on an instance ([`registry::Busy`]); no
+//! and interfaces (storage and network drivers). At most one verb at a time runs on an instance ([`busy::Busy`]); no
 //! verb holds a lock that another instance would need. Wherever an end comes from (a clean stop, a kill, the guest itself,
 //! a crash), [`settle`] is what follows: the verbs only cause the end and wait for it.
 
 mod adopt;
 mod api;
+mod bulk;
+mod busy;
 mod cgroup;
 mod collect;
 mod configure;
@@ -28,6 +30,7 @@ pub(crate) mod fuzzing;
 mod identity;
 mod idmap;
 mod limits;
+mod logs;
 mod model;
 mod pet_name;
 mod power;
@@ -45,3 +48,4 @@ pub(crate) use collect::collect;
 pub(crate) use model::{Devices, Record};
 pub(crate) use power::stop_all;
 pub(crate) use registry::{Entry, Instances};
+pub(crate) use state::state as state_of;

@@ -39,13 +39,15 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
     let record = entry.record();
     let status = exit_status(hull, ended).await;
     tracing::info!(instance = %record.name, ?status, "the instance has ended");
+    // Who stops or restarts it decides what follows, whatever the guest made of its signal.
+    let reboot = status == Some(REBOOTED) && !entry.is_being_stopped();
     let operation = OperationId::random();
     let (_, devices) = expand::expand(hull, &record);
     release(hull, &record, &devices, &ended.row().nics, &operation).await;
     note_stopped(hull, entry, &record).await;
     entry.set_applied(None);
     entry.set_live(Live::Stopped);
-    after(hull, entry, status == Some(REBOOTED)).await;
+    after(hull, entry, reboot).await;
 }
 
 async fn exit_status(hull: &Hull, ended: &Running) -> Option<i32> {
@@ -89,7 +91,11 @@ pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &Opera
     let removed = cgroup::remove(hull, record).await;
     if let Some(pool) = &record.pool {
         let pool = hull.storage.pool(pool)?;
-        hull.storage.handle(hull, &pool).await?.unmount_volume(operation, &record.name.volume()).await?;
+        match hull.storage.handle(hull, &pool).await {
+            Ok(handle) => handle.unmount_volume(operation, &record.name.volume()).await?,
+            // Nothing can be mounted of it, and the instance must not stay as it is until it comes back.
+            Err(error) => tracing::info!(instance = %record.name, %error, "not unmounted: the pool is away"),
+        }
     }
     removed
 }
@@ -133,6 +139,10 @@ pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Recor
 async fn after(hull: &Hull, entry: &Arc<Entry>, reboot: bool) {
     let record = entry.record();
     if reboot {
+        let _busy = entry.claim_when_free("start").await;
+        if entry.live().running().is_some() {
+            return; // somebody was quicker
+        }
         let started = start::start(hull, entry, &OperationId::random()).await;
         match started {
             Ok(()) => hull.events.lifecycle("instance-restarted", &record.name.url()),

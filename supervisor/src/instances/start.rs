@@ -21,13 +21,14 @@ use serde::{Deserialize, Serialize};
 use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
-use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
+use super::{cgroup, create, devices, expand, idmap, logs, settle, store, validate};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::warnings::Kind;
 
-/// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
+/// Starts a stopped instance; the caller holds its [`super::busy::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("The instance is already running"));
@@ -42,7 +43,12 @@ pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &Operation
     record.config.remove("volatile.apply_template");
     record.last_used_at = Utc::now().timestamp();
     let plan = Start { record, config, devices, map, found: Arc::default() };
-    plans::execute(plan, hull, operation).await
+    let name = entry.record().name.clone();
+    let started = plans::execute(plan, hull, operation).await;
+    if let Err(error) = &started {
+        logs::note_failure(hull, &name, error).await;
+    }
+    started
 }
 
 /// See the module.
@@ -187,6 +193,7 @@ impl Plan for Start {
         let running = Running::new(started.pid, started.process, row);
         entry.set_live(Live::Running(running.clone()));
         settle::watch(hull, &entry, running);
+        hull.warnings.resolve(Kind::AutostartFailed, &url);
         hull.events.lifecycle("instance-started", &url);
     }
 }

@@ -58,6 +58,9 @@ impl Plan for CreateNetwork {
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let Network { name, handle, .. } = &self.network;
+        if hull.networks.find(name.as_str()).is_some() {
+            return Ok(()); // a newer one of this name
+        }
         match hull.networks.handle(hull, &self.network)?.delete_network(operation, name, handle).await {
             // An interface of somebody else was refused, and is not ours to remove.
             Err(error) if matches!(error.code, Code::NotFound | Code::AlreadyExists) => Ok(()),

@@ -52,6 +52,7 @@ impl Plan for DeleteNetwork {
 
     fn published(self, hull: &Hull) {
         hull.networks.withdraw(&self.network.name);
+        hull.warnings.forget(&self.network.url());
         hull.events.lifecycle("network-deleted", &self.network.url());
     }
 }

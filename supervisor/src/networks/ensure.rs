@@ -11,6 +11,7 @@ use super::{delete, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::warnings::Kind;
 
 /// Between two attempts at a network that is not available.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -55,6 +56,7 @@ async fn bring_up(hull: &Hull, network: &Network) {
             let known = Status::Unavailable { why: error.message.clone() };
             if hull.networks.status(network.name.as_str()) != known {
                 tracing::warn!(network = %network.name, %error, "the network is not available");
+                hull.warnings.raise(Kind::NetworkUnavailable, &network.url(), error.message);
             }
             hull.networks.set_status(&network.name, known);
         }
@@ -73,6 +75,7 @@ pub(super) async fn save(hull: &Hull, network: Network) -> Result<(), ApiError> 
         let row = network.clone();
         hull.database.write(move |tx| store::put(tx, &row)).await?;
     }
+    hull.warnings.resolve(Kind::NetworkUnavailable, &network.url());
     hull.networks.publish(network, Status::Created);
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, 
         return Err(ApiError::conflict(format!("Network interface \"{to}\" already exists")));
     }
     if !used_by::network(hull, name).is_empty() {
-        return Err(ApiError::bad_request("The network is currently in use"));
+        return Err(ApiError::bad_request("Network is currently in use"));
     }
     let new = Network { name: to, handle: None, ..(*old).clone() };
     let url = new.url();

@@ -88,8 +88,9 @@ impl Services {
         if let Some(running) = slot.as_ref().filter(|service| service.record.spec == spec && service.lives()) {
             return running.descriptor();
         }
-        if let Some(old) = slot.take() {
-            self.end(plugin, &name, old).await?;
+        match slot.take() {
+            Some(old) => self.end(plugin, &name, old).await?,
+            None => end_unknown(plugin, &name).await,
         }
         let service = self.spawn(plugin, &name, spec).await?;
         let descriptor = service.descriptor();
@@ -231,6 +232,17 @@ fn follow(environment: &Environment, name: &str, output: OwnedFd) {
 fn listen(environment: &Environment, refusals: Refusals) {
     let stop = environment.stop.clone();
     environment.tasks.spawn(async move { stop.run_until_cancelled(refusals.follow()).await });
+}
+
+/// A service that a keeper started which has ended since: nobody knows it any more, and it holds what its successor needs.
+async fn end_unknown(plugin: &Spec, name: &str) {
+    let group = plugin.environment.cgroups.service(&name.replace('/', "."));
+    if !group.processes().is_empty() {
+        tracing::info!(service = name, "ending the service of an earlier keeper");
+        if let Err(error) = group.kill_all(DYING).await {
+            tracing::warn!(service = name, error = chain(&error), "a service of an earlier keeper lives on");
+        }
+    }
 }
 
 /// SIGTERM, then SIGKILL, both bounded.

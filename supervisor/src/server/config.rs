@@ -39,7 +39,7 @@ const NOT_YET: &[(&str, &str)] = &[
     ("core.debug_address", "the daemon listens on its local socket only"),
     ("core.dns_address", "the daemon listens on its local socket only"),
     ("core.https_", "the daemon listens on its local socket only"),
-    ("core.metrics_", "metrics are not supported yet"),
+    ("core.metrics_", "metrics are at /1.0/metrics of the local socket only"),
     ("core.remote_token_expiry", "the daemon listens on its local socket only"),
     ("core.trust_", "the daemon listens on its local socket only"),
     ("maas.", "MAAS is not supported"),
@@ -58,6 +58,8 @@ pub(super) fn checked(given: BTreeMap<String, Value>) -> Result<ConfigMap, ApiEr
         let value = match value {
             Value::Null => String::new(),
             Value::String(text) => text,
+            Value::Bool(_) => return Err(ApiError::bad_request(format!("cannot set '{key}': invalid type bool"))),
+            Value::Number(_) => return Err(ApiError::bad_request(format!("cannot set '{key}': invalid type float64"))),
             other => other.to_string(),
         };
         check(&key, &value).map_err(|why| ApiError::bad_request(format!("cannot set '{key}' to '{value}': {why}")))?;
@@ -142,10 +144,8 @@ mod tests {
         );
         assert!(refused("core.https_address", ":8443").contains("local socket only"));
         assert!(checked(BTreeMap::from([("core.https_address".to_owned(), Value::from(""))])).is_ok());
-        assert_eq!(
-            checked(BTreeMap::from([("images.auto_update_interval".to_owned(), Value::from(12))])).unwrap(),
-            config(&[("images.auto_update_interval", "12")])
-        );
+        let number = checked(BTreeMap::from([("images.auto_update_interval".to_owned(), Value::from(12))]));
+        assert_eq!(number.unwrap_err().message, "cannot set 'images.auto_update_interval': invalid type float64");
     }
 
     #[test]

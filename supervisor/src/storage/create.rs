@@ -15,6 +15,7 @@ use super::{mount, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::look;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
 
@@ -25,7 +26,8 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
         return Err(ApiError::bad_request("No driver provided"));
     }
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing.lock().await;
+    let _making = hull.storage.making.lock().await;
+    let _changing = hull.storage.changing(name.as_str()).await;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
     }
@@ -35,8 +37,8 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     validate::pool(&description, &config)?;
     let place = match config.get(SOURCE) {
         Some(source) => {
-            validate::source_directory(source)?;
-            not_taken(hull, Path::new(source))?;
+            validate::source_directory(source).await?;
+            not_taken(hull, Path::new(source)).await?;
             Place::Given
         }
         None => Place::Own,
@@ -50,15 +52,19 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
 }
 
 /// Two pools in one directory would delete each other's volumes.
-fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
-    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let wanted = canonical(source);
-    match hull.storage.pools().iter().find(|pool| canonical(&mount::source(hull, pool)) == wanted) {
-        Some(pool) => {
-            Err(ApiError::conflict(format!("Source path '{}' is used by pool \"{}\"", source.display(), pool.name)))
+async fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
+    let canonical = async |path: &Path| {
+        let found = look::at(path, Path::canonicalize).await;
+        found.ok().and_then(Result::ok).unwrap_or_else(|| path.to_owned()) // gone, or it hangs: by its name
+    };
+    let wanted = canonical(source).await;
+    for (pool, place) in hull.storage.sources(hull) {
+        if canonical(&place).await == wanted {
+            let message = format!("Source path '{}' is used by pool \"{pool}\"", source.display());
+            return Err(ApiError::conflict(message));
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// Whose directory a pool is in.
@@ -103,7 +109,8 @@ impl Plan for CreatePool {
         if step == "directory" {
             return remove_directory(hull, &self.pool, self.place);
         }
-        if hull.storage.find(self.pool.name.as_str()).is_some() || !mount::source(hull, &self.pool).exists() {
+        if hull.storage.find(self.pool.name.as_str()).is_some() || !look::exists(&mount::source(hull, &self.pool)).await
+        {
             return Ok(());
         }
         let deleted = hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await;

@@ -10,13 +10,14 @@ use super::{mount, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::look;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
 use crate::used_by;
 
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing.lock().await;
+    let _changing = hull.storage.changing(name).await;
     let pool = hull.storage.by_text(name)?;
     if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
         return Err(ApiError::bad_request("The storage pool is currently in use"));
@@ -46,7 +47,7 @@ impl Plan for DeletePool {
         if step == "directory" {
             return create::remove_directory(hull, &self.pool, self.place);
         }
-        if !mount::source(hull, &self.pool).exists() {
+        if !look::exists(&mount::source(hull, &self.pool)).await {
             return Ok(()); // its place is gone: nothing is left to delete there
         }
         match hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await {
@@ -65,6 +66,7 @@ impl Plan for DeletePool {
 
     fn published(self, hull: &Hull) {
         hull.storage.withdraw(&self.pool.name);
+        hull.warnings.forget(&self.pool.url());
         hull.events.lifecycle("storage-pool-deleted", &self.pool.url());
     }
 }

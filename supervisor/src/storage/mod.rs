@@ -11,6 +11,7 @@ mod collect;
 mod create;
 mod custom;
 mod delete;
+mod load;
 mod model;
 mod mount;
 mod registry;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use hull_plugin::{PoolName, VolumeName};
 use hull_sys::identity::Identity;
+use tokio::sync::OwnedMutexGuard;
 
 use super::model::{Pool, VolumeRow};
 use super::store;
@@ -17,8 +18,12 @@ pub(crate) struct Storage {
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
     /// Which directory was at each pool's place when it was last used.
     pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
-    /// One change of a pool or custom volume at a time, from check to publication.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Pools whose directory was not there when it was looked for.
+    pub(super) absent: Mutex<BTreeSet<PoolName>>,
+    /// One pool is made at a time: no two in the same place.
+    pub(super) making: tokio::sync::Mutex<()>,
+    /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
+    changing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Default)]
@@ -40,8 +45,20 @@ impl Storage {
             known: RwLock::new(known),
             deleted: Mutex::default(),
             places: Mutex::default(),
-            changing: tokio::sync::Mutex::new(()),
+            absent: Mutex::default(),
+            making: tokio::sync::Mutex::new(()),
+            changing: Mutex::default(),
         })
+    }
+
+    /// The right to change a pool and its custom volumes. A slow pool keeps nobody from the others.
+    pub(super) async fn changing(&self, pool: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut all = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, lock| Arc::strong_count(lock) > 1); // held, or waited for
+            all.entry(pool.to_owned()).or_default().clone()
+        };
+        lock.lock_owned().await
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {

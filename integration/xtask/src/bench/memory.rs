@@ -33,7 +33,8 @@ pub(crate) fn footprint(pid: i32, directory: &Path) -> Footprint {
 pub(crate) fn part(pid: i32, name: &str) -> Option<i32> {
     with_descendants(BTreeSet::from([pid]), &parents()).into_iter().find(|pid| {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        let plugin = groups.lines().filter_map(|line| line.split_once("/plugins/")).any(|(_, plugin)| plugin.contains(name));
+        let plugin =
+            groups.lines().filter_map(|line| line.split_once("/plugins/")).any(|(_, plugin)| plugin.contains(name));
         plugin || (name == "supervisor" && arguments(*pid).contains("--supervisor"))
     })
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::{containment, image};
 use super::measures::{self, Extent};
 use super::report::{Samples, json, table};
 use super::server::{Kind, Server};
+use super::{containment, image};
 use crate::machine::{catch_interrupts, check};
 use crate::setup::{self, Setup};
 use crate::workspace::{build_release, cargo, say, succeed};
@@ -98,13 +98,7 @@ fn build(bench: &Bench) -> Result<PathBuf> {
     Ok(built)
 }
 
-fn measure(
-    bench: &Bench,
-    sides: &mut [(Kind, Samples)],
-    folder: &Path,
-    built: &Path,
-    extent: Extent,
-) -> Result<()> {
+fn measure(bench: &Bench, sides: &mut [(Kind, Samples)], folder: &Path, built: &Path, extent: Extent) -> Result<()> {
     let image = image::build(folder)?;
     if let Some((_, samples)) = sides.iter_mut().find(|(kind, _)| *kind == Kind::Hull)
         && bench.has(Section::Containment)
@@ -130,9 +124,10 @@ fn measure(
             furnished?;
         }
         let plans: [(Section, &[Group]); 2] = [(Section::Speed, &SPEED), (Section::Containment, &CONTAINMENT)];
-        plans.into_iter().filter(|(section, _)| bench.has(*section)).try_for_each(|(_, plan)| {
-            groups(plan, sides, &mut servers, &extent)
-        })
+        plans
+            .into_iter()
+            .filter(|(section, _)| bench.has(*section))
+            .try_for_each(|(_, plan)| groups(plan, sides, &mut servers, &extent))
     })();
     let taken_down = removed(servers);
     done.and(taken_down)
@@ -146,17 +141,19 @@ const ONCE: fn(&Extent) -> usize = |_| 1;
 const THRICE: fn(&Extent) -> usize = |_| 3;
 
 const SPEED: [Group; 9] = [
-    ("daemon start with pool and bridge", |extent| extent.rounds.min(5), |server, samples, _, _| {
-        measures::restart(server, samples)
-    }),
+    (
+        "daemon start with pool and bridge",
+        |extent| extent.rounds.min(5),
+        |server, samples, _, _| measures::restart(server, samples),
+    ),
     ("requests", ONCE, |server, samples, _, extent| measures::requests(server, samples, extent)),
-    ("create, start, stop, delete", |extent| extent.rounds, |server, samples, round, _| {
-        measures::lifecycle(server, samples, round)
-    }),
+    (
+        "create, start, stop, delete",
+        |extent| extent.rounds,
+        |server, samples, round, _| measures::lifecycle(server, samples, round),
+    ),
     ("launches", ONCE, |server, samples, _, _| measures::launches(server, samples)),
-    ("lists of running instances", ONCE, |server, samples, _, extent| {
-        measures::running_lists(server, samples, extent)
-    }),
+    ("lists of running instances", ONCE, |server, samples, _, extent| measures::running_lists(server, samples, extent)),
     ("exec", THRICE, |server, samples, _, extent| measures::execs(server, samples, extent)),
     ("exec stdout, files", THRICE, streams),
     ("taking the running instances down", ONCE, |server, _, _, _| measures::remove_running(server)),
@@ -170,9 +167,11 @@ const CONTAINMENT: [Group; 6] = [
     ("the same bytes without a daemon", THRICE, |server, samples, _, extent| {
         containment::bare(server, samples, extent)
     }),
-    ("killed storage plugins", |extent| extent.rounds, |server, samples, round, _| {
-        containment::killed(server, samples, round)
-    }),
+    (
+        "killed storage plugins",
+        |extent| extent.rounds,
+        |server, samples, round, _| containment::killed(server, samples, round),
+    ),
     ("recovery of many containers", ONCE, |server, samples, _, _| containment::recovery(server, samples)),
 ];
 

@@ -119,7 +119,11 @@ impl Drop for Helper {
 pub(crate) struct Channel(AsyncFd<OwnedFd>);
 
 impl Channel {
-    fn new(socket: OwnedFd) -> Result<Self, DriverError> {
+    pub(crate) fn descriptor(&self) -> Result<OwnedFd, DriverError> {
+        self.0.get_ref().try_clone().map_err(|error| broken(&error))
+    }
+
+    pub(crate) fn new(socket: OwnedFd) -> Result<Self, DriverError> {
         watch(socket, tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE)
             .map(Self)
             .map_err(|error| broken(&error))

@@ -2,15 +2,19 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
 
 use super::handle::Process;
+use super::queue::{Lane, Turn};
 use super::session::{DriverClient, Session};
 use crate::logging;
+use crate::plugins::Notice;
 
 /// How often a call is sent before its failure is the caller's.
 const ATTEMPTS: u32 = 3;
@@ -24,6 +28,14 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(30);
 /// The sign of life expected of a process in a bulk call, which may be busy.
 const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
+/// A bulk call that shows no progress for so long has lost its way, however well the process says it is.
+const STALLED: Duration = Duration::from_secs(15 * 60);
+
+/// What a request may take beyond its deadline, which tarpc sees to.
+const UNSENT: Duration = Duration::from_millis(500);
+/// So many deadlines in a row without any answer, and a process is of no use, however well it says it is.
+const IGNORED: u32 = 3;
 
 /// When an answer is due.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +66,34 @@ enum Miss {
 }
 
 impl Process {
-    /// Calls the driver. `attempt` makes the request; it runs again for each repetition.
+    /// Calls the driver, when it is this call's turn. `attempt` makes the request; it runs again for each repetition.
     pub(crate) async fn call<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
     where
         F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
-        for _ in 0..ATTEMPTS {
+        let counted = self.spec.statistics.call(method.name);
+        let answer = self.in_turn(method, attempt).await;
+        counted.answered(&answer);
+        if answer.is_ok() && self.spec.statistics.works() {
+            self.spec.notice(Notice::Works);
+        }
+        answer
+    }
+
+    async fn in_turn<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
+    where
+        F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
+        Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
+    {
+        let _turn = self.turn(method).await.map_err(|error| error.context(self.what(method)))?;
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
+            // A process that has just been replaced takes no more calls: its successor does.
+            let Some(_counted) = session.calls.enter() else { continue };
+            attempts += 1;
+            self.queue.set_bounds((&*session.description).into());
             match self.attempt(&session, method, &attempt).await {
                 Ok(answer) => return answer,
                 Err(Miss::Final(error)) => return Err(error),
@@ -70,6 +102,20 @@ impl Process {
         }
         let message = format!("{}: its process ended {ATTEMPTS} times", self.what(method));
         Err(self.with_last_end(DriverError::new(Code::Crashed, message)))
+    }
+
+    /// Waits for it as long as it takes; a question no longer than for its answer.
+    async fn turn(&self, method: Method) -> Result<Turn, DriverError> {
+        let lane = Lane::of(method);
+        match method.deadline {
+            Deadline::Within(limit) if lane == Lane::Quick => {
+                let entered = tokio::time::timeout(limit, self.queue.enter(lane)).await;
+                entered.unwrap_or_else(|_| {
+                    Err(DriverError::new(Code::Overloaded, format!("it was not its turn within {limit:?}")))
+                })
+            }
+            _ => self.queue.enter(lane).await,
+        }
     }
 
     async fn attempt<T, F, Sent>(
@@ -86,7 +132,7 @@ impl Process {
             self.open_pool(session, method).await?;
         }
         let limit = match method.deadline {
-            Deadline::Within(limit) => limit,
+            Deadline::Within(limit) => limit.min(longest()),
             Deadline::WhileAlive => MAX_DEADLINE,
         };
         let request = context(logging::current_request(), limit);
@@ -94,7 +140,20 @@ impl Process {
             Miss::Final(DriverError::system(&error, format!("{}: cannot copy its descriptors", self.what(method))))
         })?;
         tokio::select! {
-            answer = sent => self.judge(session, method, answer).await,
+            answer = AssertUnwindSafe(tokio::time::timeout(limit + UNSENT, sent)).catch_unwind() => match answer {
+                Ok(Ok(answer)) => self.judge(session, method, answer).await,
+                // tarpc counts a deadline from when a request is on its way, and this one never was.
+                Ok(Err(_elapsed)) => {
+                    self.report_hung(session.generation, format!("`{}`: it does not read its calls", method.name)).await;
+                    Err(Miss::Final(self.too_late(method, Some(deaf()))))
+                }
+                // tarpc's client panics on the answer of another method; nothing of ours is touched by it.
+                Err(_panic) => {
+                    let why = format!("it answered `{}` with the result of another method", method.name);
+                    self.report_hung(session.generation, why).await;
+                    Err(Miss::Crashed)
+                }
+            },
             () = session.gone.cancelled() => Err(Miss::Crashed),
             silence = silent(session, method.deadline) => {
                 self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
@@ -110,9 +169,13 @@ impl Process {
         answer: Result<Result<T, DriverError>, RpcError>,
     ) -> Result<Result<T, DriverError>, Miss> {
         match answer {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                session.answered();
+                Ok(answer)
+            }
             Err(RpcError::DeadlineExceeded) => {
-                let silence = session.health(SIGN_OF_LIFE).await.err();
+                let ignored = session.unanswered() >= IGNORED;
+                let silence = session.health(SIGN_OF_LIFE).await.err().or_else(|| ignored.then(deaf));
                 if let Some(silence) = &silence {
                     self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
                 }
@@ -145,8 +208,14 @@ impl Process {
             let request = context(logging::current_request(), Duration::from_secs(30));
             let opening = Method { name: "open_pool", ..method };
             match self.judge(session, opening, client.open_pool(request, pool.clone(), config).await).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(Miss::Final(error.context(format!("pool `{pool}` cannot be opened")))),
+                Ok(Ok(())) => {
+                    self.spec.notice(Notice::PoolOpened);
+                    Ok(())
+                }
+                Ok(Err(error)) => {
+                    self.spec.notice(Notice::PoolClosed { why: error.to_string() });
+                    Err(Miss::Final(error.context(format!("pool `{pool}` cannot be opened"))))
+                }
                 Err(miss) => Err(miss),
             }
         };
@@ -165,7 +234,7 @@ impl Process {
 
     fn too_late(&self, method: Method, silence: Option<DriverError>) -> DriverError {
         let limit = match method.deadline {
-            Deadline::Within(limit) => format!("within {limit:?}"),
+            Deadline::Within(limit) => format!("within {:?}", limit.min(longest())),
             Deadline::WhileAlive => "and no progress".into(),
         };
         let error = DriverError::new(Code::DeadlineExceeded, format!("{} gave no answer {limit}", self.what(method)));
@@ -181,15 +250,35 @@ async fn silent(session: &Session, deadline: Deadline) -> DriverError {
     if let Deadline::Within(_) = deadline {
         return std::future::pending().await;
     }
-    let mut heard = tokio::time::Instant::now();
+    let (silence, stalled) = (SILENCE.min(longest()), STALLED.min(longest()));
+    let begun = tokio::time::Instant::now();
     loop {
-        tokio::time::sleep_until(heard + SILENCE).await;
-        heard = tokio::time::Instant::now();
-        if session.heartbeat.silent_for() < SILENCE {
+        let asked = tokio::time::Instant::now();
+        tokio::time::sleep_until(asked + silence).await;
+        let quiet = session.heartbeat.silent_for().min(begun.elapsed());
+        if quiet < silence {
             continue;
         }
         if let Err(error) = session.health(BUSY_SIGN_OF_LIFE).await {
             return error;
         }
+        if quiet >= stalled {
+            let message = format!("it says it is well, but has made no progress for {} s", quiet.as_secs());
+            return DriverError::new(Code::DeadlineExceeded, message);
+        }
     }
+}
+
+fn deaf() -> DriverError {
+    DriverError::new(Code::Unavailable, "it says it is well, but answers no calls")
+}
+
+/// The bound on every deadline: none, but for tests of what happens when one passes, which would take minutes
+/// (`HULL_TEST_LONGEST_CALL`, in milliseconds).
+fn longest() -> Duration {
+    static LONGEST: std::sync::LazyLock<Duration> = std::sync::LazyLock::new(|| {
+        let text = std::env::var("HULL_TEST_LONGEST_CALL").ok();
+        text.and_then(|text| text.parse().ok()).map_or(MAX_DEADLINE, Duration::from_millis)
+    });
+    *LONGEST
 }

@@ -7,7 +7,7 @@ use hull_plugin::{Limits, Namespace, NetworkAccess, Sandbox, User};
 
 use super::ids;
 use super::plan::{Access, Heard, Helper, Identity, Landlock, Mount, MountKind, Network, Plan, Proc, Required};
-use super::spawn::SpawnError;
+use super::spawn::{Slot, SpawnError};
 use crate::cgroups::{Cgroup, CgroupLimits, Cgroups};
 use crate::plugins::process::Spec;
 
@@ -32,7 +32,7 @@ struct Wishes<'a> {
     pool: Option<&'a Path>,
 }
 
-pub(super) fn plugin_plan(spec: &Spec) -> Result<Plan, SpawnError> {
+pub(super) fn plugin_plan(spec: &Spec, slot: Slot) -> Result<Plan, SpawnError> {
     let manifest = &spec.installed.manifest;
     let environment = &spec.environment;
     let state = spec.name.pool.as_ref().map_or_else(|| "state".to_owned(), |pool| format!("state@{pool}"));
@@ -41,7 +41,7 @@ pub(super) fn plugin_plan(spec: &Spec) -> Result<Plan, SpawnError> {
         plugin: &spec.name.plugin,
         hull_dir: &environment.hull_dir,
         cgroups: &environment.cgroups,
-        group: environment.cgroups.plugin(&spec.name.to_string()),
+        group: environment.cgroups.plugin(&slot.group(spec)),
         sandbox: &manifest.sandbox,
         limits: &manifest.limits,
         state: manifest.sandbox.state.then(|| state_directory(&environment.hull_dir, &spec.name.plugin, &state)),

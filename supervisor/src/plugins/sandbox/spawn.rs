@@ -18,6 +18,7 @@ use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
 use super::refusals::Refusals;
 use super::stage::{FAILED, LISTENING, STARTED};
+use crate::blocking::blocking;
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
@@ -86,12 +87,39 @@ pub(crate) enum Target {
     Keeper,
 }
 
-/// Starts a plugin's process; also returns the reading end of its output.
-pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
+/// Which of a plugin's processes that live at a time one is: it has a control group of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// The first slot that is not taken.
+pub(crate) fn free_slot(taken: &[Slot]) -> Slot {
+    let mut slots = (0..).map(Slot);
+    slots.find(|slot| !taken.contains(slot)).unwrap_or(Slot(0)) // there is always one
+}
+
+impl Slot {
+    /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
+    pub(crate) fn group(self, spec: &Spec) -> String {
+        if self.0 == 0 { spec.name.to_string() } else { format!("{}~{}", spec.name, self.0) }
+    }
+
+    /// Under which the keeper knows the process.
+    fn key(self, spec: &Spec) -> String {
+        format!("process/{}", self.group(spec))
+    }
+}
+
+/// Starts a plugin's process; also returns the reading end of its output. Before the `first` of a supervisor all that an
+/// earlier supervisor has left are ended.
+pub(crate) async fn spawn_plugin(
+    spec: &Spec,
+    slot: Slot,
+    first: bool,
+) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = format!("process/{}", spec.name);
-    end_predecessor(&environment.keeper, &key).await;
-    let plan = plugin_plan(spec)?;
+    let key = slot.key(spec);
+    end_predecessors(spec, slot, first).await;
+    let plan = blocking(|| plugin_plan(spec, slot))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -109,6 +137,43 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
         environment.keeper.store(&namespace_key, made.as_fd()).await?;
     }
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
+}
+
+/// Those of an earlier supervisor that followed it. Called before any plugin is started; one that lives on is ended when its
+/// successor is started.
+pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
+    for key in keeper.list(PROCESS).await.unwrap_or_default() {
+        if let Ok(Some(old)) = keeper.fetch(&key).await
+            && process::signal(&old, None).is_err()
+        {
+            let _ = keeper.discard(&key).await; // kept, it costs a descriptor
+        }
+    }
+}
+
+const PROCESS: &str = "process/";
+
+/// The control group and the keeper's record of a process that has ended.
+pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
+    if slot != Slot(0) {
+        // Helpers that wait for commands in containers stay in it; then it stays, too, and is used again.
+        spec.environment.cgroups.plugin(&slot.group(spec)).tidy();
+    }
+    if let Err(error) = spec.environment.keeper.discard(&slot.key(spec)).await {
+        tracing::debug!(plugin = %spec.name, %error, "the keeper keeps an ended process");
+    }
+}
+
+async fn end_predecessors(spec: &Spec, slot: Slot, first: bool) {
+    let keeper = &spec.environment.keeper;
+    end_predecessor(keeper, &slot.key(spec)).await;
+    if !first {
+        return;
+    }
+    let others = keeper.list(&format!("process/{}~", spec.name)).await.unwrap_or_default();
+    for key in others {
+        end_predecessor(keeper, &key).await;
+    }
 }
 
 /// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.
@@ -166,7 +231,7 @@ impl Start<'_> {
         let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target, namespace];
         let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
         let program = c_string(self.stage.as_os_str().as_encoded_bytes())?;
-        let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+        let stage = blocking(|| hull_sys::spawn::spawn(&program, &arguments, &[], &table))?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
         let mut said = Said::default();
@@ -260,8 +325,13 @@ impl Child {
 
     /// Where in the kernel the process is.
     pub(crate) fn kernel_stack(&self) -> String {
-        let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
-        let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
-        if frames.is_empty() { "an unknown place".into() } else { frames.join(" < ") }
+        // The thread that is stuck, which need not be the first: of one that has ended nothing is to be read.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let stack = |thread: std::fs::DirEntry| {
+            let stack = std::fs::read_to_string(thread.path().join("stack")).ok()?;
+            let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
+            (!frames.is_empty()).then(|| frames.join(" < "))
+        };
+        threads.filter_map(stack).last().unwrap_or_else(|| "an unknown place".into())
     }
 }

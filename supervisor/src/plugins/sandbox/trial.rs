@@ -14,7 +14,7 @@ use nix::fcntl::OFlag;
 
 use super::build::plugin_plan;
 use super::plan::Plan;
-use super::spawn::{SpawnError, Target, spawn};
+use super::spawn::{SpawnError, Target, free_slot, spawn};
 use super::{gateway_plan, service_plan};
 use crate::plugins::process::{Installed, ProcessName, Spec};
 use crate::plugins::registry::{Environment, Settings, chain, describe_status};
@@ -84,12 +84,19 @@ impl Trial {
         let environment = Arc::new(environment);
         let spec = |manifest: &Manifest| Spec {
             name: ProcessName { plugin: manifest.name.clone(), pool: self.pool_of(manifest) },
-            installed: Arc::new(Installed { manifest: manifest.clone(), executable: self.program.clone() }),
+            installed: Arc::new(Installed {
+                manifest: manifest.clone(),
+                executable: self.program.clone(),
+                number: None,
+                files: Vec::new(),
+                fallback: None,
+            }),
             pool_source: self.pool.clone(),
             environment: environment.clone(),
+            statistics: Arc::default(),
         };
         let mut plan = match &self.walls {
-            Walls::Plugin(manifest) => plugin_plan(&spec(manifest))?,
+            Walls::Plugin(manifest) => plugin_plan(&spec(manifest), free_slot(&[]))?,
             Walls::Service(manifest, name) => {
                 let mut manifest = manifest.clone();
                 for service in manifest.services.iter_mut().filter(|service| service.name == *name) {
