@@ -111,9 +111,9 @@ fn check(key: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// A choice, never a command with arguments.
 fn compression(value: &str) -> Result<(), String> {
-    let program = value.split(' ').next().unwrap_or_default();
-    match ["none", "gzip", "bzip2", "xz", "zstd", "lzma", "pigz", "squashfs", "tar2sqfs"].contains(&program) {
+    match ["none", "gzip", "bzip2", "xz", "zstd", "lzma", "pigz", "squashfs", "tar2sqfs"].contains(&value) {
         true => Ok(()),
         false => Err(format!("Invalid compression algorithm {value:?}")),
     }

@@ -54,7 +54,9 @@ const PRIVILEGED: &str = "
     vhangup";
 
 /// By these the listening descriptor gets to hulld and the program is started: nobody is there yet to ask about them.
-const UNASKED: [&str; 9] = ["brk", "close", "execve", "futex", "madvise", "mmap", "mprotect", "munmap", "sendmsg"];
+const UNASKED: [&str; 12] = [
+    "brk", "close", "execve", "fcntl", "futex", "madvise", "mmap", "mprotect", "munmap", "prctl", "seccomp", "sendmsg",
+];
 /// What an older libseccomp does not know by name; these numbers are the same on every architecture (asm-generic/unistd.h).
 const NEWER: [(&str, i32); 10] = [
     ("fchmodat2", 452),
