@@ -4,12 +4,13 @@
 //! what to answer, and moves the bytes. It decides nothing. One thread runs everything; only file content that may make the
 //! kernel wait (a slow disk, a tenant's FUSE file) is moved on helper threads, so that no client delays another.
 //!
-//! Start with `process` (what runs), then `connection::serve` (one client).
+//! Start with `process` (what runs), then `connection::serve` (one client); `line` is why a new hulld costs no client anything.
 
 mod connection;
 mod descriptor;
 mod failure;
 mod hub;
+mod line;
 mod process;
 mod sys;
 mod websocket;
