@@ -178,6 +178,28 @@ impl Host {
         self.daemon.spawn()
     }
 
+    /// A directory with all of this build's programs: another version to upgrade to, as far as hulld knows.
+    pub fn another_version(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder)?;
+        for entry in std::fs::read_dir(programs()?)? {
+            let (entry, from) = (entry?.file_name(), programs()?);
+            let (from, to) = (from.join(&entry), folder.join(&entry));
+            let is_program = from.is_file() && from.extension().is_none();
+            if is_program && std::fs::hard_link(&from, &to).is_err() {
+                std::fs::copy(&from, &to)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Any program, with this host's daemon as its own.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        self.prepared(&mut command);
+        command
+    }
+
     pub fn log(&self) -> String {
         self.daemon.log()
     }

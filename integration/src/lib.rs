@@ -13,4 +13,4 @@ mod rest;
 pub use command::{Finished, run, until};
 pub use daemon::Target;
 pub use host::{Host, Instance};
-pub use rest::{Answer, Rest};
+pub use rest::{Answer, KeepAlive, Rest};

@@ -20,6 +20,7 @@ use crate::profiles::Profiles;
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::upgrade::Upgrade;
 
 /// The supervisor, shared by everything that runs in it.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) cgroups: Cgroups,
     pub(crate) keeper: KeeperClient,
     pub(crate) server: Server,
+    pub(crate) upgrade: Upgrade,
     pub(crate) profiles: Profiles,
     pub(crate) storage: Storage,
     pub(crate) networks: Networks,

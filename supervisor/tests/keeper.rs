@@ -53,7 +53,7 @@ impl Daemon {
     /// Asks it to end, keeping instances, and waits until it has.
     fn end(mut self) {
         kill(self.pid(), Signal::SIGTERM).unwrap();
-        self.wait_for(&["hulld ends how=DaemonOnly"]);
+        self.wait_for(&["hulld ends how=Daemon(DaemonOnly)"]);
         let until = Instant::now() + Duration::from_secs(10);
         while self.keeper.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "hulld does not end");

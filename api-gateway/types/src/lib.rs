@@ -21,6 +21,7 @@ mod status;
 mod storage;
 mod time;
 mod tolerant;
+mod upgrade;
 mod warning;
 
 pub use certificate::{Certificate, CertificatePut, CertificatesPost};
@@ -54,6 +55,7 @@ pub use storage::{
     StoragePoolsPost, StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumeSource, StorageVolumesPost,
 };
 pub use time::Timestamp;
+pub use upgrade::UpgradePost;
 pub use warning::{Warning, WarningPut};
 
 use std::collections::BTreeMap;

@@ -1,9 +1,8 @@
-//! Accepting connections, and which of them are open.
+//! Accepting connections, and handing each to the current gateway.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use hull_gateway_contract::{GatewayClient, Token};
+use hull_gateway_contract::GatewayClient;
 use hull_wire::{RequestId, SocketFd};
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::{UnixListener, UnixStream};
@@ -11,59 +10,33 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::PeerCredentials;
-
-/// Every open connection: the token its gateway has, and who is at the other end.
-#[derive(Clone, Default)]
-pub(super) struct Connections(Arc<Mutex<HashMap<Token, PeerCredentials>>>);
-
-impl Connections {
-    pub(super) fn peer(&self, token: Token) -> Option<PeerCredentials> {
-        self.all().get(&token).copied()
-    }
-
-    pub(super) fn closed(&self, token: Token) {
-        self.all().remove(&token);
-    }
-
-    /// The gateway has ended, and all its connections with it.
-    pub(super) fn all_closed(&self) {
-        self.all().clear();
-    }
-
-    fn opened(&self, peer: PeerCredentials) -> Token {
-        let token = Token(rand::random());
-        self.all().insert(token, peer);
-        token
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<Token, PeerCredentials>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use super::process::Gateway;
+use super::table::Connections;
 
 /// Accepts until told to stop. While no gateway is ready, clients wait in the socket's queue.
 pub(super) async fn accept(
     listener: UnixListener,
     connections: Connections,
-    mut gateway: watch::Receiver<Option<GatewayClient>>,
+    mut current: watch::Receiver<Option<Arc<Gateway>>>,
     stop: CancellationToken,
 ) {
     loop {
-        let ready = async { gateway.wait_for(Option::is_some).await.ok().and_then(|client| client.clone()) };
-        let client = tokio::select! {
-            client = ready => client,
+        let ready = async { current.wait_for(Option::is_some).await.ok().and_then(|gateway| gateway.clone()) };
+        let gateway = tokio::select! {
+            gateway = ready => gateway,
             () = stop.cancelled() => return,
         };
-        let Some(client) = client else { return };
+        let Some(gateway) = gateway else { return };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             () = stop.cancelled() => return,
-            // A gateway that ends meanwhile must not be given a connection.
-            _ = gateway.changed() => continue,
+            // A gateway that ends or is retired meanwhile must not be given a connection.
+            _ = current.changed() => continue,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                if let Err(error) = hand_over(stream, &connections, &client).await {
+                if let Err(error) = hand_over(stream, &connections, gateway.number, &gateway.client).await {
                     tracing::debug!(%error, "connection lost on its way to the gateway");
                 }
             }
@@ -76,10 +49,15 @@ pub(super) async fn accept(
     }
 }
 
-async fn hand_over(stream: UnixStream, connections: &Connections, client: &GatewayClient) -> std::io::Result<()> {
+async fn hand_over(
+    stream: UnixStream,
+    connections: &Connections,
+    gateway: u32,
+    client: &GatewayClient,
+) -> std::io::Result<()> {
     let peer = getsockopt(&stream, sockopt::PeerCredentials)?;
     let peer = PeerCredentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() };
-    let token = connections.opened(peer);
+    let token = connections.opened(peer, gateway)?;
     let context = hull_wire::context(RequestId(token.0), std::time::Duration::from_secs(5));
     let handed = client.connection(context, SocketFd::new(stream.into_std()?), token).await;
     handed.map_err(|error| {

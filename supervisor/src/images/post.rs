@@ -102,5 +102,5 @@ fn tell(image: &Image, operation: &Handle) {
 }
 
 fn downloading() -> Spec {
-    Spec { class: Class::Task, description: "Downloading image", resources: Default::default(), may_cancel: false }
+    Spec { class: Class::Task, description: "Downloading image".into(), resources: Default::default(), may_cancel: false }
 }

@@ -1,5 +1,5 @@
 //! Commands in an instance. The streams go from the driver's descriptors to the gateway's websockets; hulld only starts the
-//! command, forwards window sizes and signals, and learns how it ended.
+//! command; what follows until its end is in [`super::exec_follow`].
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,15 +11,13 @@ use hull_plugin::instance::{ExecSpec, ExecStreams, Executed, TerminalSize};
 use hull_plugin::{Code, ConfigMap, DriverError, OperationId, SocketFd, StreamFd};
 use hull_sys::message;
 use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
 
-use super::exec_control::{self, Controlled};
+use super::exec_follow::Following;
 use super::registry::{Entry, Live};
 use super::{cgroup, expand};
 use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::operations::{Class, Handle, Spec, Websockets};
-use crate::sys::{Packets, read_pipe};
+use crate::operations::{Class, Handle, Spec};
 
 /// What a shell reports for a program that is not there, and for one that cannot be run.
 const NOT_FOUND: i32 = 127;
@@ -40,7 +38,7 @@ pub(super) async fn exec(hull: &Hull, entry: Arc<Entry>, post: InstanceExecPost)
         return Err(ApiError::bad_request(why));
     }
     let command = Command { hull: hull.clone(), entry, post };
-    if command.post.wait_for_websocket { command.with_websockets().await } else { command.without() }
+    if command.post.wait_for_websocket { command.with_websockets().await } else { command.without().await }
 }
 
 struct Command {
@@ -55,57 +53,53 @@ impl Command {
         let streams = self.size().map_or(ExecStreams::Pipes, ExecStreams::Terminal);
         let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
         let executed = driver.exec(&OperationId::random(), &self.spec(), &streams).await;
-        let (ours, theirs) = message::packet_pair().map_err(no_descriptor)?;
-        let control = Packets::new(ours).map_err(no_descriptor)?;
-        let done = CancellationToken::new();
-        let (mut ends, status) = match executed {
+        let (control, theirs) = message::packet_pair().map_err(no_descriptor)?;
+        let (mut ends, following) = match executed {
             Ok(mut executed) => {
                 let ends = {
                     let mut streams = executed_streams(&mut executed);
                     self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
                 };
-                let controlled = Controlled { terminal: executed.terminal, process: executed.process };
-                self.hull.tasks.spawn(exec_control::serve(control, controlled, done.clone()));
-                (ends, Status::Running(executed.status))
+                (ends, Following::new(executed, Some(control)))
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
-                Some(code) => (self.data_ends(None, None)?, Status::Known(code)),
+                Some(code) => (self.data_ends(None, None)?, Following::ended(code, control)),
                 None => return Err(error.into()),
             },
         };
         ends.push(("control", Upgrade::Messages(SocketFd::new(theirs))));
-        let (metadata, websockets) = self.announce(ends);
-        let operations = self.hull.operations.clone();
-        operations.start_with(
-            self.operation(Class::Websocket),
-            metadata,
-            Some(websockets),
-            move |operation| async move {
-                let code = status.wait().await;
-                done.cancel();
-                report(&operation, code)
-            },
-        )
+        let (metadata, ends) = self.announce(ends);
+        let lasting = following.lasting().map_err(no_descriptor)?;
+        let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
+        let spec = self.operation(Class::Websocket);
+        let work = move |operation| following.run(tasks, operation);
+        operations.start_lasting(spec, metadata, ends, lasting, work).await
     }
 
     /// Nobody watches: the streams are `/dev/null`.
-    fn without(self) -> Result<Response, ApiError> {
-        let operations = self.hull.operations.clone();
-        operations.start(self.operation(Class::Task), move |operation| async move {
-            let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(StreamFd::new);
-            let streams = ExecStreams::Given {
-                stdin: null().map_err(no_descriptor)?,
-                stdout: null().map_err(no_descriptor)?,
-                stderr: null().map_err(no_descriptor)?,
-            };
-            let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
-            let code = match driver.exec(operation.id(), &self.spec(), &streams).await {
-                Ok(executed) => Status::Running(executed.status).wait().await,
-                Err(error) => Ok(shell_status(&error).ok_or(error)?),
-            };
-            report(&operation, code)
-        })
+    async fn without(self) -> Result<Response, ApiError> {
+        let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(StreamFd::new);
+        let streams = ExecStreams::Given {
+            stdin: null().map_err(no_descriptor)?,
+            stdout: null().map_err(no_descriptor)?,
+            stderr: null().map_err(no_descriptor)?,
+        };
+        let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        let spec = self.operation(Class::Task);
+        let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
+        match driver.exec(&OperationId::random(), &self.spec(), &streams).await {
+            Ok(executed) => {
+                let following = Following::new(executed, None);
+                let lasting = following.lasting().map_err(no_descriptor)?;
+                let work = move |operation| following.run(tasks, operation);
+                operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
+            }
+            Err(error) => operations.start(spec, move |operation| async move {
+                report(&operation, shell_status(&error).ok_or(error)?);
+                Ok(())
+            }),
+        }
     }
 
     fn operation(&self, class: Class) -> Spec {
@@ -158,7 +152,7 @@ impl Command {
     }
 
     /// Gives every end a secret; the client finds them in the operation's metadata.
-    fn announce(&self, ends: Vec<(&'static str, Upgrade)>) -> (Map<String, Value>, Arc<Websockets>) {
+    fn announce(&self, ends: Vec<(&'static str, Upgrade)>) -> (Map<String, Value>, Vec<(String, Upgrade)>) {
         let (mut secrets, mut websockets) = (Map::new(), Vec::new());
         for (name, end) in ends {
             let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
@@ -172,7 +166,7 @@ impl Command {
             ("interactive", json!(self.post.interactive)),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        (metadata, Websockets::new(websockets))
+        (metadata, websockets)
     }
 }
 
@@ -195,33 +189,6 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
     result
 }
 
-enum Status {
-    Running(StreamFd),
-    Known(i32),
-}
-
-impl Status {
-    /// A shell's exit code: that of the program, or 128 and the signal that ended it.
-    async fn wait(self) -> Result<i32, ApiError> {
-        let pipe = match self {
-            Self::Known(code) => return Ok(code),
-            Self::Running(pipe) => pipe,
-        };
-        let bytes = read_pipe(pipe.into_owned(), 4).await.map_err(no_descriptor)?;
-        let raw: [u8; 4] = bytes
-            .try_into()
-            .map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;
-        Ok(shell_code(i32::from_le_bytes(raw)))
-    }
-}
-
-fn shell_code(wait_status: i32) -> i32 {
-    match wait_status & 0x7f {
-        0 => (wait_status >> 8) & 0xff,
-        signal => 128 + signal,
-    }
-}
-
 fn shell_status(error: &DriverError) -> Option<i32> {
     match (error.code, error.key.as_deref()) {
         (Code::NotFound, Some("command")) => Some(NOT_FOUND),
@@ -230,9 +197,8 @@ fn shell_status(error: &DriverError) -> Option<i32> {
     }
 }
 
-fn report(operation: &Handle, code: Result<i32, ApiError>) -> Result<(), ApiError> {
-    operation.update(Map::from_iter([("return".to_owned(), json!(code?))]));
-    Ok(())
+pub(super) fn report(operation: &Handle, code: i32) {
+    operation.update(Map::from_iter([("return".to_owned(), json!(code))]));
 }
 
 fn executed_streams(executed: &mut Executed) -> [Option<StreamFd>; 3] {
@@ -245,21 +211,13 @@ fn ended_stream() -> std::io::Result<StreamFd> {
     Ok(StreamFd::new(reader))
 }
 
-fn no_descriptor(error: impl std::fmt::Display) -> ApiError {
+pub(super) fn no_descriptor(error: impl std::fmt::Display) -> ApiError {
     ApiError::internal(format!("cannot set up the command's streams: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exit_codes_are_a_shells() {
-        assert_eq!(shell_code(0), 0);
-        assert_eq!(shell_code(42 << 8), 42);
-        assert_eq!(shell_code(9), 137);
-        assert_eq!(shell_code(11 | 0x80), 139); // with a core dump
-    }
 
     #[test]
     fn the_request_wins_over_the_instance_over_the_defaults() {

@@ -21,6 +21,7 @@ mod delete;
 mod devices;
 mod exec;
 mod exec_control;
+mod exec_follow;
 mod expand;
 mod files;
 mod identity;
@@ -39,6 +40,7 @@ pub(crate) mod validate;
 
 pub(crate) use adopt::{adopt_all, guard, resume_plans, start_again};
 pub(crate) use api::routes;
+pub(crate) use exec_follow::go_on_with_commands;
 pub(crate) use model::{Devices, Record};
 pub(crate) use power::stop_all;
 pub(crate) use registry::{Entry, Instances};

@@ -207,6 +207,12 @@ impl Plugins {
         self.0.installed.iter().map(summary).collect()
     }
 
+    /// What is installed here and would not be for an hulld at `executable`.
+    pub(crate) fn missing_beside(&self, executable: &Path) -> Vec<String> {
+        let there = discover::installed(executable, &self.0.environment.hull_dir);
+        self.0.installed.keys().filter(|name| !there.contains_key(*name)).cloned().collect()
+    }
+
     /// Ends all processes of a plugin and starts them anew, quarantined ones too.
     ///
     /// # Errors

@@ -34,6 +34,14 @@ pub(crate) struct Database {
 const BATCH: usize = 128;
 
 impl Database {
+    /// Takes back what a newer hulld that never got ready did to the schema. Before [`Database::open`].
+    pub(crate) fn restore(path: &Path) -> Result<(), StateError> {
+        if migrations::restore(path)? {
+            tracing::warn!(path = %path.display(), "the database is again as it was before a newer hulld that did not get ready");
+        }
+        Ok(())
+    }
+
     /// Opens (or makes) the database and brings it to the current schema.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         let open_error = |source| StateError::Open { path: path.to_owned(), source };
@@ -43,7 +51,7 @@ impl Database {
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-512;",
             )
             .map_err(open_error)?;
-        migrations::run(&mut connection)?;
+        migrations::run(&mut connection, path)?;
         let (sender, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("database".into())
