@@ -50,6 +50,9 @@ fn answers_without_content_have_none() {
             let nothing = client.get("/nothing");
             assert_eq!((nothing.status, nothing.header("content-length")), (204, None));
             assert_eq!(client.get("/part").body.len(), 20);
+            let pieces = client.get("/pieces");
+            assert_eq!((pieces.header("content-length"), pieces.body.len()), (Some("300004"), 300_004));
+            assert_eq!((pieces.body[0], pieces.body[300_001]), (b'<', b'|'));
             client.send("GET /inline HTTP/1.0\r\n\r\n");
             let old = client.reply();
             assert_eq!((old.text(), old.header("connection")), ("hello", Some("close")));

@@ -52,6 +52,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the supervisor until the keeper tells it to end.
 pub fn main() -> ExitCode {
     crate::logging::init();
+    // Started through a descriptor, the process is named after its number.
+    let _ = nix::sys::prctl::set_name(c"hulld");
     let keeper = match hull_sys::message::inherited(SUPERVISOR_FD) {
         Ok(socket) => socket,
         Err(error) => {
@@ -157,27 +159,8 @@ async fn assemble(
     keeper: &KeeperClient,
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
-    let path = directory.join("database/hull.db");
     let after_failure = matches!(keeper.verdict().await?, Some(Verdict::FellBack { was_ready: false, .. }));
-    let (database, nouns) = {
-        let directory = directory.to_owned();
-        tokio::task::spawn_blocking(move || -> Result<_, Failure> {
-            if after_failure {
-                Database::restore(&path)?;
-            }
-            let database = Arc::new(Database::open(&path)?);
-            let nouns = (
-                Server::load(&database)?,
-                Profiles::load(&database)?,
-                Storage::load(&database)?,
-                Networks::load(&database)?,
-                Images::load(&directory, &database)?,
-                Instances::load(&database)?,
-            );
-            Ok((database, nouns))
-        })
-        .await??
-    };
+    let loading = load(directory.to_owned(), after_failure);
     let handles = Handles::default();
     let settings = plugins::Settings {
         hull_dir: directory.to_owned(),
@@ -186,7 +169,8 @@ async fn assemble(
         cgroups: cgroups.clone(),
         handles: Arc::new(handles.clone()),
     };
-    let plugins = Plugins::start(settings).await?;
+    let starting = async { Plugins::start(settings).await.map_err(Failure::from) };
+    let ((database, nouns), plugins) = tokio::try_join!(loading, starting)?;
     let events = Bus::new();
     let (server, profiles, storage, networks, images, instances) = nouns;
     let hull = Hull::new(Parts {
@@ -209,6 +193,28 @@ async fn assemble(
     });
     handles.set(hull.clone());
     Ok(hull)
+}
+
+type Nouns = (Server, Profiles, Storage, Networks, Images, Instances);
+
+async fn load(directory: PathBuf, after_failure: bool) -> Result<(Arc<Database>, Nouns), Failure> {
+    let path = directory.join("database/hull.db");
+    tokio::task::spawn_blocking(move || {
+        if after_failure {
+            Database::restore(&path)?;
+        }
+        let database = Arc::new(Database::open(&path)?);
+        let nouns = (
+            Server::load(&database)?,
+            Profiles::load(&database)?,
+            Storage::load(&database)?,
+            Networks::load(&database)?,
+            Images::load(&directory, &database)?,
+            Instances::load(&database)?,
+        );
+        Ok((database, nouns))
+    })
+    .await?
 }
 
 /// Claims what cut plans are about, then takes them up and brings networks up, beside the API.

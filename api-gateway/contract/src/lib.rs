@@ -89,6 +89,8 @@ pub enum ReplyBody {
         start: u64,
         length: u64,
     },
+    /// One after the other: a document made around files.
+    Pieces(Vec<Piece>),
     /// Whatever comes, until the end (chunked).
     Stream(StreamFd),
     /// The bytes of the request's body go here; when all are written, `status` and `headers` are sent with `body`.
@@ -100,6 +102,25 @@ pub enum ReplyBody {
     },
     /// Switch protocols, then bridge.
     Upgrade(Upgrade),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Piece {
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// This many bytes of a file, from its start.
+    File {
+        file: FileFd,
+        length: u64,
+    },
+}
+
+impl Piece {
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
 }
 
 /// What a connection becomes.

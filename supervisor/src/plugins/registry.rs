@@ -34,6 +34,8 @@ pub struct Settings {
 pub enum PluginsError {
     #[error("cannot make the directory `{}` for the plugins' state", path.display())]
     StateDirectory { path: PathBuf, source: std::io::Error },
+    #[error("looking for plugins failed")]
+    Discovery(#[source] tokio::task::JoinError),
 }
 
 /// What every process shares.
@@ -95,7 +97,10 @@ impl Plugins {
         let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
         let state = hull_dir.join("plugins");
         std::fs::create_dir_all(&state).map_err(|source| PluginsError::StateDirectory { path: state, source })?;
-        let installed = discover::installed(&executable, &hull_dir);
+        let looking = {
+            let (executable, hull_dir) = (executable.clone(), hull_dir.clone());
+            tokio::task::spawn_blocking(move || discover::installed(&executable, &hull_dir))
+        };
         let services = Services::new(keeper.clone());
         let environment = Environment {
             hull_dir,
@@ -110,6 +115,7 @@ impl Plugins {
         };
         let environment = Arc::new(environment);
         environment.services.adopt(&environment).await;
+        let installed = looking.await.map_err(PluginsError::Discovery)?;
         Ok(Self(Arc::new(Inner {
             environment,
             installed,
