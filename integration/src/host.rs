@@ -321,7 +321,14 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
+/// Inside its sandbox every program is `/plugin`; what it is it says by its first argument (`storage-dir@default`).
 fn program_of(pid: i32) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    Some(path.file_name()?.to_string_lossy().into_owned())
+    if path != Path::new("/plugin") {
+        return Some(path.file_name()?.to_string_lossy().into_owned());
+    }
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = String::from_utf8_lossy(arguments.split(|byte| *byte == 0).next()?).into_owned();
+    let plugin = name.split('@').next()?.to_owned();
+    Some(if plugin == "gateway" { "hull-gateway".to_owned() } else { plugin })
 }
