@@ -4,13 +4,18 @@
 //! `HULL_TEST_TARGET=lxd` the same stories run against real LXD: one that LXD fails is a wrong story.
 
 mod command;
+mod cut;
 mod daemon;
+mod disk;
+mod fault;
 mod host;
 mod image;
 mod leaks;
 mod rest;
 
 pub use command::{Finished, run, until};
-pub use daemon::Target;
+pub use cut::{Campaign, Report};
+pub use daemon::{Settings, Target};
+pub use disk::Disk;
 pub use host::{Host, Instance};
 pub use rest::{Answer, KeepAlive, Rest};

@@ -61,7 +61,12 @@ impl Traffic {
         let mut ask = |method: &str, path: &str, body: &[u8]| -> Result<Value> {
             self.timed(|| {
                 let answer = connection.request(method, path, body)?;
-                ensure!(answer.status < 400, "{method} {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+                ensure!(
+                    answer.status < 400,
+                    "{method} {path}: {} {}",
+                    answer.status,
+                    String::from_utf8_lossy(&answer.body)
+                );
                 if path.contains("/files") { Ok(Value::Null) } else { answer.json() }
             })
         };
@@ -78,7 +83,8 @@ impl Traffic {
                 ask("PATCH", &format!("/1.0/instances/own{number}"), config.as_bytes())?;
             }
             3 => {
-                let command = json!({"command": ["sh", "-c", "exit 3"], "wait-for-websocket": false, "interactive": false});
+                let command =
+                    json!({"command": ["sh", "-c", "exit 3"], "wait-for-websocket": false, "interactive": false});
                 let operation = ask("POST", "/1.0/instances/web/exec", command.to_string().as_bytes())?;
                 let id = operation["operation"].as_str().context("an operation")?.to_owned();
                 let ended = ask("GET", &format!("{id}/wait"), b"")?;
@@ -98,7 +104,9 @@ impl Traffic {
     /// Bytes into a file of the instance, more of them until the end; returns their checksum.
     fn push(&self, socket: &Path) -> Result<u64> {
         let mut stream = UnixStream::connect(socket)?;
-        stream.write_all(b"POST /1.0/instances/web/files?path=/tmp/big HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        stream.write_all(
+            b"POST /1.0/instances/web/files?path=/tmp/big HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+        )?;
         let (mut total, mut piece) = (0, vec![0u8; 48 * 1024]);
         while self.goes_on() {
             piece.iter_mut().zip(total..).for_each(|(byte, position)| *byte = content(position));
@@ -130,7 +138,8 @@ struct Echo {
 
 impl Echo {
     fn start(host: &Host, terminal: &str) -> Result<Self> {
-        let script = "stty -echo -onlcr 2>/dev/null; while read line; do echo \"<$line>\"; [ \"$line\" = end ] && exit 7; done";
+        let script =
+            "stty -echo -onlcr 2>/dev/null; while read line; do echo \"<$line>\"; [ \"$line\" = end ] && exit 7; done";
         let mut child = host
             .command("lxc")
             .args(["exec", terminal, "web", "--", "sh", "-c", script])
@@ -194,8 +203,14 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
     let echoes = [Echo::start(&host, "-T")?, Echo::start(&host, "-t")?];
     let (mut stalls, mut pushed) = (Vec::new(), 0);
     let outcome: Result<()> = std::thread::scope(|scope| {
-        let mut tasks: Vec<_> =
-            (0..CLIENTS).map(|number| scope.spawn({ let (traffic, rest) = (&traffic, host.rest.clone()); move || traffic.client(&rest, number) })).collect();
+        let mut tasks: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                scope.spawn({
+                    let (traffic, rest) = (&traffic, host.rest.clone());
+                    move || traffic.client(&rest, number)
+                })
+            })
+            .collect();
         tasks.extend(echoes.into_iter().map(|echo| scope.spawn(|| echo.run(&traffic))));
         let push = scope.spawn(|| traffic.push(&socket));
         let upgraded = (|| {
@@ -203,7 +218,8 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
                 let from = versions[round % 2].display().to_string();
                 for part in ["--supervisor", "--gateway"] {
                     let supervisor = host.supervisor();
-                    let said = host.hull(&["admin", "upgrade", part, "--from", &from])?.ok().with_context(|| host.log())?;
+                    let said =
+                        host.hull(&["admin", "upgrade", part, "--from", &from])?.ok().with_context(|| host.log())?;
                     ensure!((host.supervisor() != supervisor) == (part == "--supervisor"), "{part}: {said}");
                     stalls.push(format!("{part}: {}", said.trim()));
                     std::thread::sleep(Duration::from_millis(100));
@@ -223,7 +239,11 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
     });
     outcome.with_context(|| host.log())?;
     eprintln!("{}", stalls.join("\n"));
-    eprintln!("{} requests, none failed; the longest took {:?}", traffic.requests.load(Ordering::Relaxed), traffic.longest());
+    eprintln!(
+        "{} requests, none failed; the longest took {:?}",
+        traffic.requests.load(Ordering::Relaxed),
+        traffic.longest()
+    );
 
     let there = host.rest.get("/1.0/instances/web/files?path=/tmp/big")?;
     ensure!(there.body.len() as u64 == pushed, "{} of {pushed} bytes arrived", there.body.len());
@@ -251,7 +271,8 @@ fn a_successor_that_is_no_good_is_refused_or_taken_back() -> Result<()> {
     let supervisor = host.supervisor();
 
     std::fs::remove_file(&hulld)?;
-    for (program, why) in [(None, "No such file"), (Some("/bin/true"), "asked for its version, it says something else")] {
+    for (program, why) in [(None, "No such file"), (Some("/bin/true"), "asked for its version, it says something else")]
+    {
         if let Some(program) = program {
             std::fs::copy(program, &hulld)?;
         }
@@ -272,7 +293,11 @@ fn a_successor_that_is_no_good_is_refused_or_taken_back() -> Result<()> {
             ] {
                 std::fs::write(from.join("behaviour"), behaviour)?;
                 let refused = upgrade()?;
-                ensure!(refused.status == 1 && refused.stderr.contains(why), "{behaviour}: {refused:?}\n{}", host.log());
+                ensure!(
+                    refused.status == 1 && refused.stderr.contains(why),
+                    "{behaviour}: {refused:?}\n{}",
+                    host.log()
+                );
                 ensure!(refused.stderr.contains("serves on"), "{behaviour}: {refused:?}");
                 ensure!(host.rest.get("/1.0/instances/web")?.status == 200, "{behaviour}");
             }
@@ -304,7 +329,11 @@ fn a_command_outlives_a_killed_supervisor() -> Result<()> {
     let _web = host.running("web")?;
     let script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i; /bin/busybox usleep 10000; done; exit 5";
     let mut command = host.command("lxc");
-    let child = command.args(["exec", "-T", "web", "--", "sh", "-c", script]).stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
+    let child = command
+        .args(["exec", "-T", "web", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()?;
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(500));
         let supervisor = host.supervisor().context("a supervisor")?;

@@ -41,7 +41,7 @@ pub struct Hello {
 }
 
 /// What a driver is and can do. Hull asks this instead of knowing drivers by name.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
     /// The word users write: `dir`, `bridge`, `container`, `debian`.
     pub driver: String,
@@ -52,9 +52,32 @@ pub struct Description {
     pub config: Vec<ConfigKey>,
     /// Keys of the smaller objects in them: a volume's, a NIC's.
     pub item_config: Vec<ConfigKey>,
+    /// How many calls Hull has running at once: so many questions, and so many changes beside them.
+    pub concurrency: u32,
+    /// How many more of each wait for their turn; beyond that a call is refused ([`crate::Code::Overloaded`]).
+    pub queue: u32,
+}
+
+impl Default for Description {
+    fn default() -> Self {
+        Self {
+            driver: String::new(),
+            version: String::new(),
+            capabilities: Vec::new(),
+            config: Vec::new(),
+            item_config: Vec::new(),
+            concurrency: Self::CONCURRENCY,
+            queue: Self::QUEUE,
+        }
+    }
 }
 
 impl Description {
+    /// The bound of a driver that does not think about it: enough to keep a disk and a few processors busy.
+    pub const CONCURRENCY: u32 = 32;
+    /// A burst that is worth waiting for.
+    pub const QUEUE: u32 = 256;
+
     pub fn can(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|one| one == capability)
     }

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use hull_sys::message::inherited;
 use tarpc::server::{BaseChannel, Channel, Serve};
 use tarpc::{RequestName, ServerError};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::image::ImageSource;
@@ -123,6 +124,20 @@ where
     }
 }
 
+tokio::task_local! {
+    /// Cancelled when nobody waits for the request's answer any more.
+    static CALLER_LEFT: CancellationToken;
+}
+
+/// Resolves when nobody waits for the current call any more: it was cancelled, or its deadline is over. Long work that
+/// can be given up without a trace (a download, a build) selects on it; what does not is finished as usual.
+pub async fn caller_left() {
+    match CALLER_LEFT.try_with(CancellationToken::clone) {
+        Ok(left) => left.cancelled().await,
+        Err(_not_in_a_call) => std::future::pending().await,
+    }
+}
+
 /// Runs every request in a task that outlives its caller's patience.
 #[derive(Clone)]
 struct OwnedTasks<S> {
@@ -141,7 +156,10 @@ where
 
     async fn serve(self, context: tarpc::context::Context, request: S::Req) -> Result<S::Resp, ServerError> {
         let id = hull_wire::request_id(&context);
+        let waiting = CancellationToken::new();
+        let _caller = waiting.clone().drop_guard();
         let work = crate::logging::within_request(id, self.inner.serve(context, request));
+        let work = CALLER_LEFT.scope(waiting, work);
         self.tasks.spawn_local(work).await.unwrap_or_else(|error| {
             Err(ServerError::new(std::io::ErrorKind::Other, format!("the driver's handler panicked: {error}")))
         })

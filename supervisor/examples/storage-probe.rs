@@ -23,7 +23,8 @@ struct Probe {
 impl Driver for Probe {
     fn describe(&self) -> Description {
         let capabilities = vec!["probe".into()];
-        Description { driver: "probe".into(), version: "0.1.0".into(), capabilities, ..Description::default() }
+        let (driver, version) = ("probe".into(), "0.1.0".into());
+        Description { driver, version, capabilities, concurrency: 4, queue: 32, ..Description::default() }
     }
 }
 
@@ -112,6 +113,10 @@ impl StorageDriver for Probe {
     async fn create_volume(self, _: Context, op: OperationId, _: NewVolume) -> Result<Option<Handle>, DriverError> {
         let progress = Progress { stage: "unpack".into(), percent: Some(50), processed: None, speed: None };
         self.host.progress(&op, progress).await;
+        // A pool that takes its time: as many milliseconds as a file in it says.
+        if let Some(slow) = std::fs::read_to_string("/pool/slow").ok().and_then(|text| text.trim().parse().ok()) {
+            tokio::time::sleep(Duration::from_millis(slow)).await;
+        }
         Ok(Some(Handle { version: 1, data: vec![1] }))
     }
     async fn delete_volume(self, _: Context, _: OperationId, _: VolumeName) -> Result<(), DriverError> {
@@ -122,6 +127,10 @@ impl StorageDriver for Probe {
     }
     async fn mount_volume(self, _: Context, _: OperationId, volume: VolumeName) -> Result<VolumeRoot, DriverError> {
         match volume.parts().1 {
+            "descriptor" => {
+                let root = std::fs::File::open("/pool").map_err(io)?;
+                Ok(VolumeRoot::Mount(std::os::fd::OwnedFd::from(root).into()))
+            }
             "climb" => Ok(VolumeRoot::InPool("../".into())),
             "link" => {
                 _ = std::os::unix::fs::symlink("/", "/pool/link");

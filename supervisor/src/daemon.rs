@@ -17,20 +17,23 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Cgroups;
 use crate::events::Bus;
+use crate::gates::Gates;
 use crate::gateway::{self, Gateways};
 use crate::handles::Handles;
 use crate::hull::{Hull, Parts};
 use crate::images::Images;
 use crate::instances::{self, Instances};
 use crate::keeper::{KeeperClient, LEAVES, SUPERVISOR_FD, Shutdown, Verdict};
-use crate::networks::{self, Networks};
+use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::{self, Plugins};
 use crate::profiles::Profiles;
+use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
 use crate::upgrade::{self, Upgrade};
+use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
@@ -109,14 +112,13 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<End, Failure> {
     let cgroups = Cgroups::open(directory)?;
     let hull = assemble(directory, &executable, &keeper, cgroups.clone()).await?;
     let ended = instances::adopt_all(&hull).await?;
-    take_up(&hull, ended).await?;
+    recovery::take_up(&hull, ended).await?;
     go_on(&hull).await;
 
     let stop = CancellationToken::new();
     // From here on clients are answered: a successor that cannot do that has failed before.
     keeper.ready().await?;
-    let settings =
-        gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone(), keeper };
+    let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone(), keeper };
     let gateways = Gateways::open(settings, listener, crate::api::router(hull.clone()), stop.clone()).await?;
     let serving = tokio::spawn(gateways.clone().serve());
     hull.upgrade.opened(gateways);
@@ -159,8 +161,9 @@ async fn assemble(
     keeper: &KeeperClient,
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
+    let events = Bus::new();
     let after_failure = matches!(keeper.verdict().await?, Some(Verdict::FellBack { was_ready: false, .. }));
-    let loading = load(directory.to_owned(), after_failure);
+    let loading = load(directory.to_owned(), events.clone(), after_failure);
     let handles = Handles::default();
     let settings = plugins::Settings {
         hull_dir: directory.to_owned(),
@@ -171,8 +174,7 @@ async fn assemble(
     };
     let starting = async { Plugins::start(settings).await.map_err(Failure::from) };
     let ((database, nouns), plugins) = tokio::try_join!(loading, starting)?;
-    let events = Bus::new();
-    let (server, profiles, storage, networks, images, instances) = nouns;
+    let (server, profiles, storage, networks, images, instances, warnings) = nouns;
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
@@ -180,6 +182,8 @@ async fn assemble(
         operations: Registry::new(events.clone(), keeper.clone()),
         events,
         tasks: TaskTracker::new(),
+        gates: Gates::default(),
+        recovery: Recovery::default(),
         plugins,
         cgroups,
         keeper: keeper.clone(),
@@ -190,14 +194,15 @@ async fn assemble(
         networks,
         images,
         instances,
+        warnings,
     });
     handles.set(hull.clone());
     Ok(hull)
 }
 
-type Nouns = (Server, Profiles, Storage, Networks, Images, Instances);
+type Nouns = (Server, Profiles, Storage, Networks, Images, Instances, Warnings);
 
-async fn load(directory: PathBuf, after_failure: bool) -> Result<(Arc<Database>, Nouns), Failure> {
+async fn load(directory: PathBuf, events: Bus, after_failure: bool) -> Result<(Arc<Database>, Nouns), Failure> {
     let path = directory.join("database/hull.db");
     tokio::task::spawn_blocking(move || {
         if after_failure {
@@ -211,43 +216,11 @@ async fn load(directory: PathBuf, after_failure: bool) -> Result<(Arc<Database>,
             Networks::load(&database)?,
             Images::load(&directory, &database)?,
             Instances::load(&database)?,
+            Warnings::load(&database, events)?,
         );
         Ok((database, nouns))
     })
     .await?
-}
-
-/// Claims what cut plans are about, then takes them up and brings networks up, beside the API.
-async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> Result<(), Failure> {
-    let cut = hull.journal.open_entries().await?;
-    let guards: Vec<_> = cut.iter().map(|entry| instances::guard(entry, hull)).collect();
-    let hull_for_task = hull.clone();
-    hull.tasks.spawn(async move {
-        let hull = hull_for_task;
-        let networks = tokio::spawn(networks::ensure_all(hull.clone()));
-        for (entry, guard) in cut.iter().zip(guards) {
-            if let Err(error) = resume(entry, &hull).await {
-                tracing::error!(kind = entry.kind, operation = entry.operation, %error, "cannot take up a cut plan; tried again at the next start");
-            }
-            drop(guard);
-        }
-        if networks.await.is_err() {
-            tracing::error!("bringing up the networks failed");
-        }
-        instances::start_again(&hull, ended).await;
-    });
-    Ok(())
-}
-
-async fn resume(entry: &crate::state::Entry, hull: &Hull) -> Result<(), crate::api::ApiError> {
-    if instances::resume_plans(entry, hull).await?
-        || crate::storage::resume_plans(entry, hull).await?
-        || networks::resume_plans(entry, hull).await?
-        || crate::images::resume_plans(entry, hull).await?
-    {
-        return Ok(());
-    }
-    Err(crate::api::ApiError::internal("this hulld knows no such plan"))
 }
 
 /// By the keeper's signal, or by a client of the API.

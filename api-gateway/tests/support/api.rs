@@ -53,7 +53,12 @@ impl Api for Answers {
             }
             "/pieces" => {
                 let file = |length| Piece::File { file: OwnedFd::from(filled_file(length)).into(), length };
-                ReplyBody::Pieces(vec![Piece::Bytes(b"<".to_vec()), file(300_000), Piece::Bytes(b"|".to_vec()), file(2)])
+                ReplyBody::Pieces(vec![
+                    Piece::Bytes(b"<".to_vec()),
+                    file(300_000),
+                    Piece::Bytes(b"|".to_vec()),
+                    file(2),
+                ])
             }
             "/part" => ReplyBody::File { file: OwnedFd::from(filled_file(1000)).into(), start: 10, length: 20 },
             "/stream" => match call.body {

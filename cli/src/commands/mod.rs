@@ -9,6 +9,7 @@ mod copy;
 mod create;
 mod delete;
 mod device;
+mod doctor;
 mod exec;
 mod file;
 mod image;

@@ -2,8 +2,8 @@
 
 use super::verbs::verbs;
 use super::{
-    admin, alias, completion, config, console, copy, create, delete, exec, file, image, info, list, monitor, network,
-    operation, power, profile, project, query, remote, rename, restore, snapshot, storage, version, warning,
+    admin, alias, completion, config, console, copy, create, delete, doctor, exec, file, image, info, list, monitor,
+    network, operation, power, profile, project, query, remote, rename, restore, snapshot, storage, version, warning,
 };
 use crate::context::Context;
 use anyhow::Result;
@@ -25,6 +25,7 @@ verbs! {
         Copy(copy::Copy),
         #[command(visible_alias = "rm")]
         Delete(delete::Delete),
+        Doctor(doctor::Doctor),
         Exec(exec::Exec),
         /// Files inside instances
         #[command(subcommand)]

@@ -47,7 +47,10 @@ impl Debian {
     }
 
     async fn build(self, op: OperationId, edition: Edition, sinks: ImageSinks) -> Result<(), DriverError> {
-        let _guard = self.one_build.lock().await;
+        let _guard = tokio::select! {
+            guard = self.one_build.lock() => guard,
+            () = hull_plugin::caller_left() => return Err(build::given_up()),
+        };
         let (metadata, rootfs) = (File::from(sinks.metadata.into_owned()), File::from(sinks.rootfs.into_owned()));
         let directory = self.fresh_directory(&op)?;
         let recipe = Recipe {

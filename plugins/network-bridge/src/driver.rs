@@ -84,6 +84,7 @@ impl Driver for BridgeDriver {
             capabilities: vec!["managed".into(), "nic:bridged".into()],
             config: network_keys(),
             item_config: nic_keys(),
+            ..Description::default()
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) fn router(hull: Hull) -> Router {
         .merge(crate::projects::routes())
         .merge(crate::certificates::routes())
         .merge(crate::warnings::routes())
+        .merge(crate::metrics::routes())
+        .merge(crate::doctor::routes())
         .merge(crate::events::routes())
         .merge(crate::operations::routes())
         .merge(crate::profiles::routes())

@@ -13,6 +13,11 @@ use super::PeerCredentials;
 use super::process::Gateway;
 use super::table::Connections;
 
+/// What a client gets that has too many connections.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+    connection: close\r\ncontent-length: 145\r\n\r\n\
+    {\"type\":\"error\",\"status\":\"\",\"status_code\":0,\"operation\":\"\",\"error_code\":503,\"error\":\"too many connections are open: close some\",\"metadata\":null}\n";
+
 /// Accepts until told to stop. While no gateway is ready, clients wait in the socket's queue.
 pub(super) async fn accept(
     listener: UnixListener,
@@ -57,11 +62,65 @@ async fn hand_over(
 ) -> std::io::Result<()> {
     let peer = getsockopt(&stream, sockopt::PeerCredentials)?;
     let peer = PeerCredentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() };
-    let token = connections.opened(peer, gateway)?;
+    let Some(token) = connections.opened(peer, gateway)? else {
+        tracing::debug!(peer.uid, "a user has too many connections");
+        return stream.try_write(TOO_MANY).map(drop);
+    };
     let context = hull_wire::context(RequestId(token.0), std::time::Duration::from_secs(5));
     let handed = client.connection(context, SocketFd::new(stream.into_std()?), token).await;
     handed.map_err(|error| {
         connections.closed(token);
         std::io::Error::other(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(uid: u32) -> PeerCredentials {
+        PeerCredentials { uid, gid: 0, pid: 1 }
+    }
+
+    #[test]
+    fn who_opens_too_many_shuts_out_nobody_else() {
+        let connections = Connections::default();
+        let first = connections.opened(user(1000)).unwrap();
+        assert_eq!((1..2 * MOST_OF_ONE).filter_map(|_| connections.opened(user(1000))).count(), MOST_OF_ONE - 1);
+        assert!(connections.opened(user(1001)).is_some());
+        connections.closed(first);
+        connections.closed(first); // said twice, counted once
+        assert!(connections.opened(user(1000)).is_some() && connections.opened(user(1000)).is_none());
+
+        for uid in 1002..1010 {
+            assert!((0..MOST_OF_ONE).filter_map(|_| connections.opened(user(uid))).count() > 0 || uid > 1004);
+        }
+        assert!(connections.opened(user(2000)).is_none(), "all users together have a bound");
+        assert_eq!((0..2 * MOST_OF_ROOT).filter_map(|_| connections.opened(user(0))).count(), MOST_OF_ROOT);
+        connections.all_closed();
+        assert!(connections.opened(user(1000)).is_some());
+    }
+
+    #[test]
+    fn the_refusal_is_an_answer_in_the_usual_envelope() {
+        let text = std::str::from_utf8(TOO_MANY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        let envelope: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&envelope["type"], &envelope["error_code"]), (&"error".into(), &503.into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_is_an_answer_in_the_usual_envelope() {
+        let text = std::str::from_utf8(TOO_MANY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        let envelope: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&envelope["type"], &envelope["error_code"]), (&"error".into(), &503.into()));
+    }
 }

@@ -110,7 +110,10 @@ impl Gateways {
     }
 
     /// Starts the program that is beside `executable` now, gives it the new connections, and retires those before it.
-    pub(crate) async fn replace(&self, executable: &std::path::Path) -> Result<(), crate::plugins::sandbox::SpawnError> {
+    pub(crate) async fn replace(
+        &self,
+        executable: &std::path::Path,
+    ) -> Result<(), crate::plugins::sandbox::SpawnError> {
         let _replacing = self.0.replacing.lock().await;
         let gateway = self.start(program_beside(executable)).await?;
         if !gateway.is_well().await {

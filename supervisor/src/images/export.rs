@@ -41,11 +41,7 @@ fn split(image: &Image, metadata: File, rootfs: File) -> io::Result<Response> {
 }
 
 /// The files, by their part's name and their file name's prefix, as a multipart document.
-fn document(
-    fingerprint: &Fingerprint,
-    parts: [(&str, &str, File); 2],
-    boundary: &str,
-) -> io::Result<Vec<Piece>> {
+fn document(fingerprint: &Fingerprint, parts: [(&str, &str, File); 2], boundary: &str) -> io::Result<Vec<Piece>> {
     let (mut pieces, mut start) = (Vec::new(), format!("--{boundary}\r\n"));
     for (name, prefix, file) in parts {
         let head = format!(

@@ -60,7 +60,7 @@ impl Command {
                     let mut streams = executed_streams(&mut executed);
                     self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
                 };
-                (ends, Following::new(executed, Some(control)))
+                (ends, Following::new(executed, Some(control)).map_err(no_descriptor)?)
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
@@ -90,7 +90,7 @@ impl Command {
         let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
         match driver.exec(&OperationId::random(), &self.spec(), &streams).await {
             Ok(executed) => {
-                let following = Following::new(executed, None);
+                let following = Following::new(executed, None).map_err(no_descriptor)?;
                 let lasting = following.lasting().map_err(no_descriptor)?;
                 let work = move |operation| following.run(tasks, operation);
                 operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
@@ -105,7 +105,7 @@ impl Command {
     fn operation(&self, class: Class) -> Spec {
         let url = self.entry.record().name.url();
         let spec = Spec::task("Executing command", "instances", url.clone()).also("containers", url);
-        Spec { class, ..spec }
+        Spec { class, ..spec }.cancellable()
     }
 
     fn size(&self) -> Option<TerminalSize> {

@@ -33,14 +33,15 @@ pub(super) struct Following {
 }
 
 enum Status {
-    Running(StreamFd),
+    Running(StreamFd, ProcessFd),
     Known(i32),
 }
 
 impl Following {
-    pub(super) fn new(executed: Executed, control: Option<OwnedFd>) -> Self {
+    pub(super) fn new(executed: Executed, control: Option<OwnedFd>) -> io::Result<Self> {
+        let status = Status::Running(executed.status, executed.process.try_clone()?);
         let controlled = Controlled { terminal: executed.terminal, process: executed.process };
-        Self { status: Status::Running(executed.status), control: control.map(|control| (control, Some(controlled))) }
+        Ok(Self { status, control: control.map(|control| (control, Some(controlled))) })
     }
 
     /// A command that could not be started.
@@ -51,7 +52,10 @@ impl Following {
     /// The same for the next supervisor.
     pub(super) fn lasting(&self) -> io::Result<Lasting> {
         let (work, status) = match &self.status {
-            Status::Running(status) => (json!({"kind": KIND}), vec![status.as_fd().try_clone_to_owned()?]),
+            Status::Running(status, process) => {
+                let kept = [process.as_fd(), status.as_fd()].map(|fd| fd.try_clone_to_owned());
+                (json!({"kind": KIND}), kept.into_iter().collect::<io::Result<_>>()?)
+            }
             Status::Known(code) => (json!({"kind": KIND, "code": code}), Vec::new()),
         };
         let mut parts = vec![(String::new(), status)];
@@ -70,7 +74,10 @@ impl Following {
     async fn kept(kept: &mut Kept) -> Option<Self> {
         let status = match kept.work["code"].as_i64() {
             Some(code) => Status::Known(i32::try_from(code).ok()?),
-            None => Status::Running(StreamFd::new(kept.descriptors.pop()?)),
+            None => {
+                let status = StreamFd::new(kept.descriptors.pop()?);
+                Status::Running(status, ProcessFd::new(kept.descriptors.pop()?))
+            }
         };
         let mut control = kept.part(CONTROL).await.into_iter();
         let socket = control.next();
@@ -117,14 +124,26 @@ pub(crate) async fn go_on_with_commands(hull: &Hull, mut kept: Kept) -> Option<K
 
 impl Status {
     /// A shell's exit code: that of the program, or 128 and the signal that ended it.
+    /// Who cancels the operation kills the command.
     async fn wait(self, operation: &Handle) -> Result<i32, ApiError> {
-        let pipe = match self {
+        let (pipe, process) = match self {
             Self::Known(code) => return Ok(code),
-            Self::Running(pipe) => pipe.into_owned(),
+            Self::Running(pipe, process) => (pipe.into_owned(), process),
         };
         let mut pipe = pipe::Receiver::from_owned_fd(pipe).map_err(no_descriptor)?;
-        pipe.ready(Interest::READABLE).await.map_err(no_descriptor)?;
+        let cancelled = tokio::select! {
+            ready = pipe.ready(Interest::READABLE) => ready.map(|_| false).map_err(no_descriptor)?,
+            () = operation.given_up() => true,
+        };
+        if cancelled {
+            // One that has ended this moment is what was wanted.
+            let _ = hull_sys::process::signal(&process, Some(nix::sys::signal::Signal::SIGKILL));
+            pipe.ready(Interest::READABLE).await.map_err(no_descriptor)?;
+        }
         operation.finishing().await;
+        if cancelled {
+            return Err(ApiError::bad_request("The operation was cancelled: the command was killed"));
+        }
         let mut raw = [0; 4];
         let read = pipe.read_exact(&mut raw).await;
         read.map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;

@@ -17,6 +17,8 @@ use crate::hull::Hull;
 
 /// A driver that does not answer within this makes no list wait: what hulld knows itself is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Who asks for one state wants the driver's part of it: so long as a driver needs to be started again.
+const PATIENCE_FOR_ONE: Duration = Duration::from_secs(10);
 
 /// The record as the API shows it.
 pub(super) fn instance(hull: &Hull, entry: &Entry) -> Instance {
@@ -48,7 +50,7 @@ pub(super) fn instance(hull: &Hull, entry: &Entry) -> Instance {
 /// The record with everything that belongs to it.
 pub(super) async fn full(hull: &Hull, entry: &Entry) -> InstanceFull {
     let one = instance(hull, entry);
-    let state = state(hull, entry).await.unwrap_or_else(|error| {
+    let state = state_within(PATIENCE, hull, entry).await.unwrap_or_else(|error| {
         tracing::debug!(instance = %one.name, %error, "state without the driver's part");
         bare_state(entry)
     });
@@ -78,12 +80,16 @@ pub(super) async fn full(hull: &Hull, entry: &Entry) -> InstanceFull {
 }
 
 /// What the instance is doing.
-pub(super) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
+pub(crate) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
+    state_within(PATIENCE_FOR_ONE, hull, entry).await
+}
+
+async fn state_within(patience: Duration, hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
     let live = entry.live();
     let Some(running) = live.running() else { return Ok(bare_state(entry)) };
     let record = entry.record();
     let driver = hull.plugins.instance(&record.driver)?;
-    let asked = tokio::time::timeout(PATIENCE, driver.state(&record.name.id())).await;
+    let asked = tokio::time::timeout(patience, driver.state(&record.name.id())).await;
     let found = asked.map_err(|_| ApiError::internal(format!("the driver `{}` does not answer", record.driver)))??;
     let host_names = running.row().nics;
     let (config, devices) = expand::expand(hull, &record);

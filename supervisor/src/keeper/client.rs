@@ -213,11 +213,7 @@ impl KeeperClient {
         }
     }
 
-    async fn send(
-        &self,
-        question: Message,
-        descriptors: Vec<OwnedFd>,
-    ) -> io::Result<mpsc::UnboundedReceiver<Answer>> {
+    async fn send(&self, question: Message, descriptors: Vec<OwnedFd>) -> io::Result<mpsc::UnboundedReceiver<Answer>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(question.tag, sender);
         if let Err(error) = self.transmit(&question, descriptors).await {

@@ -18,5 +18,6 @@ mod succession;
 
 pub(crate) use client::ended;
 pub use client::{Exited, KeeperClient, Shutdown, Verdict};
+pub(crate) use message::reread;
 pub use run::{LEAVES, SUPERVISOR_FD, main};
 pub use store::in_thread;

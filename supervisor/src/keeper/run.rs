@@ -272,6 +272,7 @@ impl Keeper {
         let named = heard.next.filter(|_| !matches!(self.phase, Phase::Trying { .. }));
         if let Some(next) = named.and_then(|next| out_of_the_way(&next).ok()) {
             self.programs.next = Some(next);
+            self.store.judge(None); // what is known is of another succession
             self.advance(Event::Named);
         }
         if heard.ready {

@@ -118,15 +118,13 @@ fn restored(shape: Shape, descriptors: Vec<OwnedFd>) -> Option<Upgrade> {
 }
 
 /// Keeps the record with the part `""`, and the other parts.
-pub(super) async fn store(
-    keeper: &KeeperClient,
-    id: &OperationId,
-    record: &Record,
-    parts: &[(String, Vec<OwnedFd>)],
-) {
+pub(super) async fn store(keeper: &KeeperClient, id: &OperationId, record: &Record, parts: &[(String, Vec<OwnedFd>)]) {
     let alone = [(String::new(), Vec::new())];
     let record_only = if parts.iter().any(|(part, _)| part.is_empty()) { &alone[..0] } else { &alone[..] };
-    let stored = futures::future::join_all(record_only.iter().chain(parts).map(|(part, descriptors)| store_part(keeper, id, record, part, descriptors))).await;
+    let stored = futures::future::join_all(
+        record_only.iter().chain(parts).map(|(part, descriptors)| store_part(keeper, id, record, part, descriptors)),
+    )
+    .await;
     if let Some(error) = stored.into_iter().find_map(Result::err) {
         tracing::warn!(operation = %id, %error, "an operation would not survive a restart of hulld");
     }

@@ -11,12 +11,13 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use hull_gateway_contract::Upgrade;
 use hull_plugin::OperationId;
-use serde_json::{Map, Value};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::{Admission, Admitted, Load};
 use super::lasting::{self, Kept, Lasting, Record};
 use super::websockets::Websockets;
 use crate::api::{ApiError, Reply};
@@ -40,19 +41,30 @@ pub(crate) struct Spec {
     pub(crate) description: Cow<'static, str>,
     /// `instances` → [`/1.0/instances/c1`].
     pub(crate) resources: BTreeMap<String, Vec<String>>,
+    /// At the beginning; work that can no longer be given up says so itself.
     pub(crate) may_cancel: bool,
+    /// Whose work it is: bounded, so that one slow pool does not collect work without end.
+    #[serde(skip)]
+    pub(crate) load: Option<Load>,
 }
 
 impl Spec {
     /// A task on one object.
     pub(crate) fn task(description: &'static str, noun: &str, url: String) -> Self {
         let resources = BTreeMap::from([(noun.to_owned(), vec![url])]);
-        Self { class: Class::Task, description: description.into(), resources, may_cancel: false }
+        Self { class: Class::Task, description: description.into(), resources, may_cancel: false, load: None }
     }
 
     #[must_use]
     pub(crate) fn also(mut self, noun: &str, url: String) -> Self {
         self.resources.entry(noun.to_owned()).or_default().push(url);
+        self
+    }
+
+    /// Counts among the work of `load`, and is refused when that has too much.
+    #[must_use]
+    pub(crate) fn loading(mut self, load: Option<Load>) -> Self {
+        self.load = load;
         self
     }
 
@@ -90,6 +102,7 @@ pub(super) struct Now {
     updated_at: DateTime<Utc>,
     metadata: Option<Map<String, Value>>,
     error: String,
+    may_cancel: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +144,23 @@ impl Handle {
         &self.operation.cancel
     }
 
+    /// Resolves when the client has cancelled the operation; what is cut off then is the caller's to say.
+    pub(crate) async fn given_up(&self) {
+        self.operation.cancel.cancelled().await;
+    }
+
+    /// From here on the work is finished: later attempts to cancel are refused.
+    ///
+    /// # Errors
+    /// It was cancelled already.
+    pub(crate) fn past_cancelling(&self) -> Result<(), ApiError> {
+        let cancelled = self.operation.now.send_if_modified(|now| {
+            now.may_cancel = false;
+            !self.operation.cancel.is_cancelled()
+        });
+        if cancelled { Ok(()) } else { Err(ApiError::bad_request("The operation was cancelled")) }
+    }
+
     /// Merges `metadata` into the operation's, and tells listeners.
     pub(crate) fn update(&self, metadata: Map<String, Value>) {
         self.operation.now.send_modify(|now| {
@@ -162,13 +192,13 @@ impl Handle {
 
     async fn end(&self, result: Result<(), ApiError>) {
         let mut now = self.operation.now.borrow().clone();
-        now.updated_at = Utc::now();
+        (now.updated_at, now.may_cancel) = (Utc::now(), false);
         match result {
             Ok(()) => now.status = Status::Success,
-            Err(_) if self.operation.cancel.is_cancelled() => now.status = Status::Cancelled,
             Err(error) => {
-                now.status = Status::Failure;
-                now.error = error.message;
+                let cancelled = self.operation.cancel.is_cancelled();
+                now.status = if cancelled { Status::Cancelled } else { Status::Failure };
+                now.error = error.message; // what is left is in it, also of what was cancelled
             }
         }
         if self.operation.fate == Fate::GoesOn {
@@ -188,7 +218,8 @@ impl Operation {
     fn new(spec: Spec, metadata: Map<String, Value>, websockets: Option<Arc<Websockets>>) -> Self {
         let created_at = Utc::now();
         let metadata = (!metadata.is_empty()).then_some(metadata);
-        let now = Now { status: Status::Running, updated_at: created_at, metadata, error: String::new() };
+        let (status, error, may_cancel) = (Status::Running, String::new(), spec.may_cancel);
+        let now = Now { status, updated_at: created_at, metadata, error, may_cancel };
         Self {
             id: OperationId::random(),
             spec,
@@ -218,6 +249,7 @@ pub(crate) struct Registry {
     events: Bus,
     keeper: KeeperClient,
     tasks: TaskTracker,
+    admission: Admission,
     /// Written to while this supervisor leaves.
     leaving: Arc<RwLock<()>>,
 }
@@ -229,7 +261,8 @@ pub(crate) struct Leaving {
 
 impl Registry {
     pub(crate) fn new(events: Bus, keeper: KeeperClient) -> Self {
-        Self { all: Arc::default(), events, keeper, tasks: TaskTracker::new(), leaving: Arc::default() }
+        let (all, tasks, admission, leaving) = Default::default();
+        Self { all, events, keeper, tasks, admission, leaving }
     }
 
     /// Starts `work` and answers `202 Accepted` with the operation.
@@ -253,7 +286,8 @@ impl Registry {
         F: Future<Output = Result<(), ApiError>> + Send + 'static,
         W: FnOnce(Handle) -> F,
     {
-        Ok(accepted(&self.run(Operation::new(spec, metadata, websockets), work)))
+        let admitted = self.admission.admit(spec.load.as_ref())?;
+        Ok(accepted(&self.run(Operation::new(spec, metadata, websockets), Some(admitted), work)))
     }
 
     /// The same for work that a next supervisor can go on with.
@@ -269,6 +303,7 @@ impl Registry {
         F: Future<Output = Result<(), ApiError>> + Send + 'static,
         W: FnOnce(Handle) -> F,
     {
+        let admitted = self.admission.admit(spec.load.as_ref())?;
         let mut operation = Operation::new(spec, metadata, None);
         operation.fate = Fate::GoesOn;
         let mut record = operation.record(operation.now.borrow().clone());
@@ -280,7 +315,7 @@ impl Registry {
         }
         lasting::store(&self.keeper, &operation.id, &record, &parts).await;
         operation.websockets = Some(Websockets::lasting(ends, self.keeper.clone(), operation.id.clone()));
-        Ok(accepted(&self.run(operation, work)))
+        Ok(accepted(&self.run(operation, Some(admitted), work)))
     }
 
     /// Goes on with what an earlier supervisor has left.
@@ -301,7 +336,9 @@ impl Registry {
             fate: Fate::GoesOn,
             finishing: Mutex::default(),
         };
-        self.run(operation, work);
+        // It was admitted once; only counted now.
+        let admitted = self.admission.admit(None).ok();
+        self.run(operation, admitted, work);
     }
 
     /// What earlier supervisors have left to go on with. What had ended can be asked for from now on.
@@ -347,7 +384,7 @@ impl Registry {
         Leaving { _all_stand_still: all_stand_still }
     }
 
-    fn run<F, W>(&self, operation: Operation, work: W) -> Arc<Operation>
+    fn run<F, W>(&self, operation: Operation, admitted: Option<Admitted>, work: W) -> Arc<Operation>
     where
         F: Future<Output = Result<(), ApiError>> + Send + 'static,
         W: FnOnce(Handle) -> F,
@@ -360,6 +397,7 @@ impl Registry {
         self.tasks.spawn(async move {
             // In a task of its own, so that a panic ends this operation and is told to its client.
             let result = tokio::spawn(task).await;
+            drop(admitted);
             let failed = |error| Err(ApiError::internal(format!("the operation's task failed: {error}")));
             handle.end(result.unwrap_or_else(failed)).await;
             handle.registry.forget(&handle.operation).await;
@@ -383,6 +421,11 @@ impl Registry {
     pub(crate) fn handle(&self, id: &OperationId) -> Option<Handle> {
         let operation = locked(&self.all).get(id).cloned()?;
         Some(Handle { operation, registry: self.clone() })
+    }
+
+    /// How many have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.admission.admitted()
     }
 
     /// Every operation, rendered, by status.
@@ -409,11 +452,14 @@ impl Registry {
 
     pub(super) fn cancel(&self, id: &str) -> Result<(), ApiError> {
         let operation = self.find(id)?;
-        if !operation.spec.may_cancel || operation.now.borrow().status.is_final() {
-            return Err(ApiError::bad_request("This operation can't be cancelled"));
-        }
-        operation.cancel.cancel();
-        Ok(())
+        // Decided while nothing about the operation changes: either it is cancelled, or its work goes to the end.
+        let cancelled = operation.now.send_if_modified(|now| {
+            if now.may_cancel {
+                operation.cancel.cancel();
+            }
+            now.may_cancel
+        });
+        if cancelled { Ok(()) } else { Err(ApiError::bad_request("This operation can't be cancelled")) }
     }
 
     pub(super) async fn websocket(&self, id: &str, secret: &str) -> Result<Upgrade, ApiError> {
@@ -457,7 +503,7 @@ fn rendered(operation: &Operation) -> hull_api::Operation {
         status_code: hull_api::StatusCode(status_code),
         resources: operation.spec.resources.clone(),
         metadata: now.metadata.map_or(Value::Null, Value::Object),
-        may_cancel: operation.spec.may_cancel,
+        may_cancel: now.may_cancel,
         err: now.error,
         location: "none".to_owned(),
     }

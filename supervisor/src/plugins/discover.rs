@@ -16,7 +16,7 @@ use super::process::Installed;
 const SECTION: &str = ".hull.plugin";
 
 #[derive(Debug, thiserror::Error)]
-enum ManifestError {
+pub(crate) enum ManifestError {
     #[error("cannot be read")]
     Read(#[from] std::io::Error),
     #[error("is not UTF-8")]
@@ -93,7 +93,7 @@ fn in_directory(path: &Path) -> Result<Installed, ManifestError> {
     Ok(Installed { manifest, executable })
 }
 
-fn parse(text: &str) -> Result<Manifest, ManifestError> {
+pub(crate) fn parse(text: &str) -> Result<Manifest, ManifestError> {
     let manifest: Manifest = toml::from_str(text)?;
     let word = manifest.name.strip_prefix(&super::plugin_name(manifest.kind, "")).unwrap_or("");
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

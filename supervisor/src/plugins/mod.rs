@@ -12,12 +12,16 @@ mod registry;
 pub(crate) mod sandbox;
 mod services;
 mod source;
+mod statistics;
+mod survey;
 mod upcalls;
 
 pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 pub use registry::{PluginState, PluginSummary, Plugins, PluginsError, Settings};
 pub use sandbox::stage_main as sandbox_stage;
-pub use source::{HandleSource, NoHandles};
+pub use source::{HandleSource, NoHandles, Notice};
+pub use survey::{Examined, Observed, Room};
 pub use upcalls::ProgressReport;
 
+pub(crate) use discover::parse as manifest;
 pub(crate) use registry::{Environment, chain, describe_status, plugin_name};

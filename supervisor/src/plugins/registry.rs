@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use hull_plugin::{Code, Description, DriverError, Manifest, PluginKind, PoolName};
 use tokio::sync::broadcast;
@@ -16,6 +16,7 @@ use super::handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 use super::process::{Installed, Process, ProcessName, Spec, Status};
 use super::services::Services;
 use super::source::HandleSource;
+use super::statistics::Statistics;
 use super::upcalls::ProgressReport;
 use crate::cgroups::Cgroups;
 use crate::keeper::KeeperClient;
@@ -57,11 +58,20 @@ pub struct Plugins(Arc<Inner>);
 
 struct Inner {
     environment: Arc<Environment>,
-    installed: BTreeMap<String, Arc<Installed>>,
+    installed: RwLock<Found>,
     processes: Mutex<BTreeMap<ProcessName, Arc<Process>>>,
     /// By plugin; a description changes only with the program.
     descriptions: Mutex<BTreeMap<String, Arc<Description>>>,
 }
+
+/// What lay on disk when it was last looked at.
+struct Found {
+    installed: BTreeMap<String, Arc<Installed>>,
+    at: Instant,
+}
+
+/// What is missing is looked for again, but not for every request that misses it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A plugin, for lists.
 #[derive(Clone, Debug)]
@@ -116,6 +126,7 @@ impl Plugins {
         let environment = Arc::new(environment);
         environment.services.adopt(&environment).await;
         let installed = looking.await.map_err(PluginsError::Discovery)?;
+        let installed = RwLock::new(Found { installed, at: Instant::now() });
         Ok(Self(Arc::new(Inner {
             environment,
             installed,
@@ -155,13 +166,50 @@ impl Plugins {
     /// The words of all installed drivers of a kind, without starting any.
     pub fn drivers(&self, kind: PluginKind) -> Vec<String> {
         let prefix = plugin_name(kind, "");
-        let of_kind = self.0.installed.values().filter(|installed| installed.manifest.kind == kind);
+        let found = self.found();
+        let of_kind = found.installed.values().filter(|installed| installed.manifest.kind == kind);
         of_kind.filter_map(|installed| installed.manifest.name.strip_prefix(&prefix).map(str::to_owned)).collect()
+    }
+
+    /// Whether a driver is there now: installed, and its program not taken away.
+    pub(crate) fn is_there(&self, kind: PluginKind, driver: &str) -> bool {
+        self.installed(&plugin_name(kind, driver)).is_some_and(|installed| installed.executable.exists())
+    }
+
+    fn installed(&self, plugin: &str) -> Option<Arc<Installed>> {
+        let known = self.found().installed.get(plugin).cloned();
+        if known.is_none() && self.look_again() {
+            return self.found().installed.get(plugin).cloned();
+        }
+        known
+    }
+
+    /// Something is missing: perhaps it has come meanwhile. Returns whether anything is new.
+    fn look_again(&self) -> bool {
+        let mut found = self.0.installed.write().unwrap_or_else(PoisonError::into_inner);
+        if found.at.elapsed() < LOOK_AGAIN {
+            return false;
+        }
+        let environment = &self.0.environment;
+        let before = found.installed.len();
+        // What is known stays as it is: its processes run with it.
+        for (name, installed) in discover::installed(&environment.executable, &environment.hull_dir) {
+            found.installed.entry(name).or_insert(installed);
+        }
+        found.at = Instant::now();
+        found.installed.len() > before
+    }
+
+    fn found(&self) -> std::sync::RwLockReadGuard<'_, Found> {
+        self.0.installed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the drivers of a kind can do. Those not asked before are started; one that cannot be is left out and logged.
     pub async fn descriptions(&self, kind: PluginKind) -> Vec<Arc<Description>> {
-        let drivers = self.drivers(kind);
+        let mut drivers = self.drivers(kind);
+        if drivers.is_empty() && self.look_again() {
+            drivers = self.drivers(kind);
+        }
         let describe = drivers.iter().map(|driver| async move {
             let described = self.describe(kind, driver).await;
             described.inspect_err(|error| tracing::warn!(driver, %error, "a driver does not describe itself")).ok()
@@ -210,13 +258,13 @@ impl Plugins {
                 .map(|process| (process.spec.name.to_string(), state_of(&process.status())))
                 .collect(),
         };
-        self.0.installed.iter().map(summary).collect()
+        self.found().installed.iter().map(summary).collect()
     }
 
     /// What is installed here and would not be for an hulld at `executable`.
     pub(crate) fn missing_beside(&self, executable: &Path) -> Vec<String> {
         let there = discover::installed(executable, &self.0.environment.hull_dir);
-        self.0.installed.keys().filter(|name| !there.contains_key(*name)).cloned().collect()
+        self.found().installed.keys().filter(|name| !there.contains_key(*name)).cloned().collect()
     }
 
     /// Ends all processes of a plugin and starts them anew, quarantined ones too.
@@ -224,7 +272,7 @@ impl Plugins {
     /// # Errors
     /// `NotFound`: no such plugin is installed.
     pub async fn restart(&self, plugin: &str) -> Result<(), DriverError> {
-        if !self.0.installed.contains_key(plugin) {
+        if self.installed(plugin).is_none() {
             return Err(DriverError::not_found(format!("no plugin `{plugin}` is installed")));
         }
         let processes: Vec<_> = {
@@ -235,6 +283,16 @@ impl Plugins {
             process.restart().await;
         }
         Ok(())
+    }
+
+    /// Every process there is now.
+    pub(super) fn processes(&self) -> Vec<Arc<Process>> {
+        self.0.processes.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What a driver has said of itself, if it was asked before.
+    pub(super) fn known(&self, plugin: &str) -> Option<Arc<Description>> {
+        self.0.descriptions.lock().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
     }
 
     /// Every progress report of every plugin, from now on.
@@ -253,6 +311,13 @@ impl Plugins {
     }
 
     async fn image_that_can(&self, capability: &str) -> Result<ImageHandle, DriverError> {
+        match self.known_image_that_can(capability).await {
+            Err(_) if self.look_again() => self.known_image_that_can(capability).await,
+            found => found,
+        }
+    }
+
+    async fn known_image_that_can(&self, capability: &str) -> Result<ImageHandle, DriverError> {
         let mut failures = Vec::new();
         for driver in self.drivers(PluginKind::Image) {
             match self.describe(PluginKind::Image, &driver).await {
@@ -273,7 +338,7 @@ impl Plugins {
         pool: Option<(&PoolName, &Path)>,
     ) -> Result<Arc<Process>, DriverError> {
         let plugin = plugin_name(kind, driver);
-        let Some(installed) = self.0.installed.get(&plugin) else {
+        let Some(installed) = self.installed(&plugin) else {
             let message = format!("no {kind:?} driver `{driver}` is installed").to_lowercase();
             let known = self.drivers(kind).join("`, `");
             return Err(DriverError::new(Code::NotFound, message).hint(format!("installed are: `{known}`")));
@@ -285,14 +350,15 @@ impl Plugins {
             return Ok(process.clone());
         }
         let environment = self.0.environment.clone();
-        let spec = Spec { name: name.clone(), installed: installed.clone(), pool_source: source, environment };
+        let statistics = Statistics::default();
+        let spec = Spec { name: name.clone(), installed, pool_source: source, environment, statistics };
         let process = Process::new(spec);
         processes.insert(name, process.clone());
         Ok(process)
     }
 }
 
-fn state_of(status: &Status) -> PluginState {
+pub(super) fn state_of(status: &Status) -> PluginState {
     match status {
         Status::Stopped => PluginState::Stopped,
         Status::Starting => PluginState::Starting,

@@ -55,6 +55,7 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "storage_volume_state",
     "warnings",
     "server_supported_storage_drivers",
+    "metrics",
     "instance_all_projects",
     "instance_get_full",
     "event_project",

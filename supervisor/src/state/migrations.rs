@@ -95,7 +95,8 @@ pub(crate) enum MigrationError {
 mod tests {
     use super::*;
 
-    const NEWER: &[&str] = &["CREATE TABLE a (x); INSERT INTO a VALUES (1);", "ALTER TABLE a ADD COLUMN y; UPDATE a SET x = 2;"];
+    const NEWER: &[&str] =
+        &["CREATE TABLE a (x); INSERT INTO a VALUES (1);", "ALTER TABLE a ADD COLUMN y; UPDATE a SET x = 2;"];
 
     fn value(path: &Path) -> i64 {
         Connection::open(path).unwrap().query_row("SELECT x FROM a", [], |row| row.get(0)).unwrap()

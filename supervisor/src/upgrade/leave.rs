@@ -20,18 +20,20 @@ const HELD: Duration = Duration::from_secs(2);
 /// There was no such moment until `deadline`: calls go on, and the error names what was busy.
 pub(super) async fn hold(hull: &Hull, deadline: Instant) -> Result<DateTime<Utc>, ApiError> {
     let gateways = hull.upgrade.gateways().await;
-    // Where operations follow one another without a pause, new ones have to wait in the end.
+    // Where operations follow one another without a pause, new ones have to wait in the end: once.
     let insist_at = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+    let mut insisted = false;
     loop {
         let busy = busy(hull, &gateways);
         let now = Instant::now();
         if now >= deadline && !busy.is_empty() {
             return Err(refused(&busy));
         }
-        if !busy.is_empty() && now < insist_at {
+        if !busy.is_empty() && (now < insist_at || insisted) {
             tokio::time::sleep(PAUSE).await;
             continue;
         }
+        insisted |= !busy.is_empty();
         let (held_at, held_until) = (Utc::now(), now + HELD);
         match gateways.hold(HELD).await {
             Err(busy) if Instant::now() >= deadline => return Err(refused(&busy)),

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 
+use super::sync::Sync;
 use crate::failure::refused;
 
 pub(crate) const VOLUMES: &str = "volumes";
@@ -22,6 +23,7 @@ pub(crate) struct Pool {
     pub(crate) volumes: OwnedFd,
     pub(crate) making: OwnedFd,
     pub(crate) deleting: OwnedFd,
+    sync: Sync,
     /// What in `making` is being worked on by this process.
     active: Mutex<HashSet<String>>,
 }
@@ -39,7 +41,7 @@ impl Pool {
             ensure_directory(&root, name).map_err(|error| refused(error, format!("cannot open `{name}` in the pool")))
         };
         let (volumes, making, deleting) = (directory(VOLUMES)?, directory(MAKING)?, directory(DELETING)?);
-        Ok(Self { name: name.into(), root, volumes, making, deleting, active: Mutex::default() })
+        Ok(Self { name: name.into(), root, volumes, making, deleting, sync: Sync::default(), active: Mutex::default() })
     }
 
     /// The directory of a kind of volumes; made if it is missing.
@@ -83,6 +85,11 @@ impl Pool {
 
     pub(crate) fn is_active(&self, making: &str) -> bool {
         self.active().contains(making)
+    }
+
+    /// Returns when all that was written in the pool is on the disk. Those who wait at the same time share the work.
+    pub(crate) fn make_durable(&self) -> nix::Result<()> {
+        self.sync.wait(&self.root)
     }
 
     /// Moves something out of sight, to be removed; `false` if it is not there.

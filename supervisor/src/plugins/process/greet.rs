@@ -53,7 +53,7 @@ pub(super) async fn greet(spec: Arc<Spec>, sockets: Sockets, tasks: TaskTracker)
     let lifecycle = lifecycle.client;
     let driver = connect_driver(kind, sockets.driver, &tasks).map_err(GreetError::Socket)?;
 
-    let request = || context(RequestId(0), super::state::GREETING * 2);
+    let request = || context(RequestId(0), super::state::LONGEST_GREETING * 2);
     let hello = HostHello { version: env!("CARGO_PKG_VERSION").into(), contract: CONTRACT };
     let hello = lifecycle.hello(request(), hello).await.map_err(GreetError::Silent)?;
     if CONTRACT.settle(hello.contract).is_none() {
@@ -102,9 +102,7 @@ pub(super) async fn recover(spec: Arc<Spec>, lifecycle: LifecycleClient) -> Resu
         }
         outcomes.extend(batch.into_iter().map(|handle| handle.object).zip(recovered));
     }
-    if !outcomes.is_empty() {
-        source.recovered(&spec.name.plugin, spec.name.pool.as_ref(), outcomes);
-    }
+    source.recovered(&spec.name.plugin, spec.name.pool.as_ref(), outcomes);
     Ok(())
 }
 

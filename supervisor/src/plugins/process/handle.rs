@@ -9,11 +9,15 @@ use hull_plugin::{Code, Description, DriverError, Manifest, PoolName};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::owner::{self, Command};
+use super::queue::Queue;
 use super::session::Session;
-use crate::plugins::Environment;
+use crate::plugins::statistics::Statistics;
+use crate::plugins::{Environment, Notice};
 
 /// How long a call waits for a plugin that is starting, restarting or taking its objects over.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Which process: one a driver, or one a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +48,14 @@ pub(crate) struct Spec {
     /// The pool's directory, for storage drivers.
     pub(crate) pool_source: Option<PathBuf>,
     pub(crate) environment: Arc<Environment>,
+    pub(crate) statistics: Statistics,
+}
+
+impl Spec {
+    /// Tells the rest of hulld what the administrator should know.
+    pub(super) fn notice(&self, notice: Notice) {
+        self.environment.handles.noticed(&self.name.plugin, self.name.pool.as_ref(), notice);
+    }
 }
 
 /// Where a process stands.
@@ -59,6 +71,7 @@ pub(crate) enum Status {
 /// A plugin process, whether it runs now or not.
 pub(crate) struct Process {
     pub(crate) spec: Arc<Spec>,
+    pub(crate) queue: Queue,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Status>,
     /// What the last process that ended left as its account.
@@ -75,7 +88,7 @@ impl Process {
         let tracker = &spec.environment.tasks;
         let stop = spec.environment.stop.clone();
         tracker.spawn(owner::run(owner::Owner::new(spec.clone(), status_sender, end_sender), receiver, stop));
-        Arc::new(Self { spec, commands, status, last_end })
+        Arc::new(Self { spec, queue: Queue::default(), commands, status, last_end })
     }
 
     pub(crate) fn plugin(&self) -> &str {
@@ -94,6 +107,7 @@ impl Process {
         if let Status::Ready(session) = &*self.status.borrow() {
             return Ok(session.clone());
         }
+        self.installed()?;
         self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
         let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
@@ -126,6 +140,24 @@ impl Process {
         self.send(Command::Reset).await;
     }
 
+    /// Ends the process that runs now, if one does, and returns when it is gone.
+    ///
+    /// # Errors
+    /// `Unavailable`: it does not end.
+    pub(crate) async fn replace(&self) -> Result<(), DriverError> {
+        let old = match self.status() {
+            Status::Stopped => return Ok(()),
+            Status::Starting => self.ready().await.ok(),
+            Status::Ready(session) => Some(session),
+            Status::Failed(_) => None,
+        };
+        self.restart().await;
+        let Some(old) = old else { return Ok(()) };
+        tokio::time::timeout(FAREWELL, old.gone.cancelled()).await.map_err(|_elapsed| {
+            DriverError::new(Code::Unavailable, format!("the process of plugin `{}` does not end", self.spec.name))
+        })
+    }
+
     /// Returns when the owner has acted on it.
     async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (done, acted) = oneshot::channel();
@@ -133,6 +165,16 @@ impl Process {
         if self.commands.send(command(done)).await.is_ok() {
             let _ = acted.await;
         }
+    }
+
+    /// A program that is away is no crash: nothing is counted, and the first call after its return starts it.
+    fn installed(&self) -> Result<(), DriverError> {
+        let program = &self.spec.installed.executable;
+        if program.exists() {
+            return Ok(());
+        }
+        let message = format!("the program of plugin `{}` is missing: `{}`", self.spec.name, program.display());
+        Err(DriverError::new(Code::Unavailable, message).hint("install it again"))
     }
 
     fn quarantined(&self, reason: &str) -> DriverError {

@@ -9,10 +9,12 @@ mod greet;
 mod handle;
 mod output;
 mod owner;
+mod queue;
 mod session;
 mod state;
 
 pub(crate) use call::{Deadline, Method};
 pub(crate) use handle::{Installed, Process, ProcessName, Spec, Status};
 pub(crate) use output::Output;
+pub(crate) use queue::Bounds;
 pub(crate) use session::Heartbeat;

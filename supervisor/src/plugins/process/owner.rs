@@ -14,7 +14,7 @@ use super::output::Output;
 use super::session::{Heartbeat, Session};
 use super::state::{Action, Event, State, step};
 use crate::plugins::sandbox::{self, Child};
-use crate::plugins::upcalls;
+use crate::plugins::{Notice, upcalls};
 
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
@@ -22,6 +22,9 @@ pub(crate) enum Command {
     Hung { generation: u64, why: String, done: oneshot::Sender<()> },
     Reset(oneshot::Sender<()>),
 }
+
+/// A process that has lived so long does not keep ending.
+const WELL_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
 type Pending = Pin<Box<dyn Future<Output = Result<Step, GreetError>> + Send>>;
 
@@ -90,7 +93,10 @@ impl Owner {
     fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Option<Event> {
         let (event, done) = match command {
             Command::Wanted(done) => (Event::Wanted, done),
-            Command::Reset(done) => (Event::Reset, done),
+            Command::Reset(done) => {
+                self.spec.statistics.expect_end();
+                (Event::Reset, done)
+            }
             Command::Hung { generation, why, done } if generation == self.generation => (self.complain(why), done),
             Command::Hung { .. } => return None,
         };
@@ -128,6 +134,7 @@ impl Owner {
         self.generation += 1;
         self.complaint = None;
         self.status.send_replace(Status::Starting);
+        self.spec.statistics.started();
         match sandbox::spawn_plugin(&self.spec).await {
             Ok((child, sockets, stderr)) => {
                 let tasks = &self.spec.environment.tasks;
@@ -147,6 +154,9 @@ impl Owner {
                 None
             }
             Err(error) => {
+                if let sandbox::SpawnError::Pool { .. } = &error {
+                    self.spec.notice(Notice::PoolClosed { why: error.to_string() });
+                }
                 self.account(format!("cannot be started: {}", crate::plugins::chain(&error)));
                 Some(Event::Exited)
             }
@@ -171,8 +181,10 @@ impl Owner {
             gone: running.gone.clone(),
             opened: tokio::sync::OnceCell::new(),
             heartbeat: running.heartbeat.clone(),
+            output: running.output.clone(),
         };
         tracing::info!(plugin = %self.spec.name, pid = session.pid, "plugin ready");
+        self.watch_health(session.gone.clone());
         self.status.send_replace(Status::Ready(Arc::new(session)));
     }
 
@@ -230,13 +242,30 @@ impl Owner {
 
     fn account(&self, how: String) {
         tracing::warn!(plugin = %self.spec.name, how, "plugin ended");
+        if self.spec.statistics.ended(&how) {
+            self.spec.notice(Notice::KeepsEnding { how: how.clone() });
+        }
         self.last_end.send_replace(Some(how.into()));
     }
 
     fn warn(&self) {
         let reason = self.last_end.borrow().clone().unwrap_or_else(|| "too many crashes".into());
         tracing::error!(plugin = %self.spec.name, %reason, "plugin is out of service");
+        self.spec.statistics.doubt();
+        self.spec.notice(Notice::OutOfService { why: reason.to_string() });
         self.status.send_replace(Status::Failed(reason));
+    }
+
+    /// A process that has lived for a while after bad times is well again.
+    fn watch_health(&self, gone: CancellationToken) {
+        let (spec, stop) = (self.spec.clone(), self.spec.environment.stop.clone());
+        self.spec.environment.tasks.spawn(async move {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(WELL_AFTER) => spec.notice(Notice::Well),
+            }
+        });
     }
 
     /// hulld ends: the process follows, since its sockets close; one that does not is killed.

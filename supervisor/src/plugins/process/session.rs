@@ -13,6 +13,8 @@ use hull_plugin::{Code, Description, DriverError, Health, LifecycleClient, Reque
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::output::Output;
+
 /// The client of the contract that the plugin's kind speaks.
 pub(crate) enum DriverClient {
     Storage(StorageDriverClient),
@@ -33,6 +35,7 @@ pub(crate) struct Session {
     /// Whether the pool has been opened in this process (storage drivers).
     pub(crate) opened: OnceCell<()>,
     pub(crate) heartbeat: Arc<Heartbeat>,
+    pub(crate) output: Output,
 }
 
 /// When the process last showed progress.
