@@ -24,11 +24,16 @@ impl Refusal {
         use tarpc::client::RpcError;
         match error {
             RpcError::Shutdown | RpcError::Send(_) | RpcError::Channel(_) => {
-                Self::new(503, "hulld is restarting: it did not answer this request; try again in a moment")
+                Self::new(503, "hulld ended before it answered this request: look whether it was done, then try again")
             }
             RpcError::DeadlineExceeded => Self::new(504, "hulld did not answer within a day"),
             RpcError::Server(error) => Self::new(500, format!("hulld failed to answer: {}", error.detail)),
         }
+    }
+
+    /// No hulld came.
+    pub(crate) fn absent() -> Self {
+        Self::new(503, "hulld is not running: this request did not reach it; try again in a moment")
     }
 
     pub(crate) fn into_reply(self) -> ApiReply {

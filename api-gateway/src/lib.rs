@@ -4,7 +4,7 @@
 //! what to answer, and moves the bytes. It decides nothing. One thread runs everything; only file content that may make the
 //! kernel wait (a slow disk, a tenant's FUSE file) is moved on helper threads, so that no client delays another.
 //!
-//! Start with `process` (what runs), then `connection::serve` (one client).
+//! Start with `process` (what runs), then `connection::serve` (one client); `line` is why a new hulld costs no client anything.
 
 mod connection;
 mod descriptor;
@@ -12,6 +12,7 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hub;
+mod line;
 mod process;
 mod sys;
 mod websocket;

@@ -1,26 +1,28 @@
-//! The process: two inherited sockets, one event loop.
+//! The process: one inherited socket at which hullds attach themselves, one event loop.
 //!
-//! It ends when hulld closes the `Gateway` channel (success) or the `Api` channel breaks (failure: running requests get a
-//! 503 first, and hulld starts another gateway).
+//! A hulld that ends takes nothing with it: requests wait for the next one (see [`crate::line`]). The process ends when the
+//! socket does (hulld and its keeper are gone), or when it was retired and its last connection has ended.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use hull_gateway_contract::{API_FD, ApiClient, GATEWAY_FD, Gateway, Token};
-use hull_sys::message::inherited;
+use hull_gateway_contract::{ATTACH, ATTACH_FD, ApiClient, Gateway, Token};
+use hull_sys::message::{self, inherited};
 use hull_wire::SocketFd;
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::task::{LocalSet, spawn_local};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::connection;
 use crate::hub::Hub;
+use crate::sys::watch;
 
 /// How long connections may take to say goodbye when hulld is gone.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -33,7 +35,7 @@ const HELPER_THREADS: usize = 64;
 /// The whole program.
 pub fn main() -> ExitCode {
     hull_plugin::init_logging();
-    let (Ok(gateway), Ok(api)) = (inherited(GATEWAY_FD), inherited(API_FD)) else {
+    let Ok(attachments) = inherited(ATTACH_FD) else {
         tracing::error!("hull-gateway is started by hulld, not by hand");
         return ExitCode::from(64); // EX_USAGE
     };
@@ -43,7 +45,7 @@ pub fn main() -> ExitCode {
         .thread_keep_alive(Duration::from_secs(2))
         .build();
     let ended = runtime.and_then(|runtime| {
-        let ended = LocalSet::new().block_on(&runtime, run(gateway, api));
+        let ended = LocalSet::new().block_on(&runtime, run(attachments));
         runtime.shutdown_background();
         ended
     });
@@ -56,34 +58,77 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Serves until hulld closes the `gateway` channel. Must run inside a `LocalSet`.
+/// Serves whichever hulld is attached, until the `attachments` socket ends or this gateway is retired and done. Must run
+/// inside a `LocalSet`.
 ///
 /// # Errors
-/// The sockets are unusable, or the `api` channel broke.
-pub async fn run(gateway: OwnedFd, api: OwnedFd) -> io::Result<()> {
-    let mut config = tarpc::client::Config::default();
-    config.max_in_flight_requests = CALLS_IN_FLIGHT;
-    config.pending_request_buffer = CALLS_QUEUED;
-    let api = ApiClient::new(config, hull_wire::connect(api)?);
-    let channel = spawn_local(api.dispatch);
-    let hub = Rc::new(Hub { api: api.client, connections: TaskTracker::new(), draining: CancellationToken::new() });
-    let server = Server(hub.clone());
-    let mut requests = std::pin::pin!(BaseChannel::with_defaults(hull_wire::accept(gateway)?).execute(server.serve()));
-    let served = async {
-        while let Some(request) = requests.next().await {
-            spawn_local(request);
+/// The socket is unusable.
+pub async fn run(attachments: OwnedFd) -> io::Result<()> {
+    let hub = Rc::new(Hub::new());
+    let attachments = watch(Arc::new(attachments))?;
+    let mut number = 0;
+    let result = loop {
+        let attached = tokio::select! {
+            attached = next(&attachments) => attached,
+            () = hub.retired() => break Ok(()),
+        };
+        match attached {
+            Ok(Some((gateway, api))) => {
+                number += 1;
+                if let Err(error) = attach(&hub, number, gateway, api) {
+                    tracing::error!(%error, "hulld's channels cannot be used");
+                }
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
     };
-    let result = tokio::select! {
-        () = served => Ok(()),
-        broken = channel => Err(io::Error::other(format!("the channel to hulld broke: {broken:?}"))),
-    };
+    hub.line.end();
     hub.draining.cancel();
     hub.connections.close();
     if tokio::time::timeout(GOODBYE, hub.connections.wait()).await.is_err() {
         tracing::debug!("connections were still busy at the end");
     }
     result
+}
+
+/// The channels of the next hulld; `None`: none will come any more.
+async fn next(attachments: &AsyncFd<Arc<OwnedFd>>) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
+    let mut buffer = [0; 64];
+    loop {
+        let receive = |socket: &Arc<OwnedFd>| Ok(message::receive(socket.as_fd(), &mut buffer)?);
+        let (length, descriptors) = attachments.async_io(Interest::READABLE, receive).await?;
+        if length == 0 {
+            return Ok(None);
+        }
+        match <[OwnedFd; 2]>::try_from(descriptors) {
+            Ok([gateway, api]) if &buffer[..length] == ATTACH => return Ok(Some((gateway, api))),
+            _ => tracing::error!("a hulld speaks another contract than this gateway; waiting for one that does not"),
+        }
+    }
+}
+
+fn attach(hub: &Rc<Hub>, number: u64, gateway: OwnedFd, api: OwnedFd) -> io::Result<()> {
+    let mut config = tarpc::client::Config::default();
+    config.max_in_flight_requests = CALLS_IN_FLIGHT;
+    config.pending_request_buffer = CALLS_QUEUED;
+    let api = ApiClient::new(config, hull_wire::connect(api)?);
+    let requests = BaseChannel::with_defaults(hull_wire::accept(gateway)?).execute(Server(hub.clone()).serve());
+    hub.line.attach(number, api.client);
+    let watcher = hub.clone();
+    spawn_local(async move {
+        if let Err(error) = api.dispatch.await {
+            tracing::debug!(%error, "the channel to hulld broke");
+        }
+        watcher.line.lost(number);
+    });
+    spawn_local(async move {
+        let mut requests = std::pin::pin!(requests);
+        while let Some(request) = requests.next().await {
+            spawn_local(request);
+        }
+    });
+    Ok(())
 }
 
 #[derive(Clone)]
@@ -103,5 +148,17 @@ impl Gateway for Server {
         self.0.draining.cancel();
         self.0.connections.close();
         self.0.connections.wait().await;
+    }
+
+    async fn hold(self, _: Context) {
+        self.0.line.hold().await;
+    }
+
+    async fn release(self, _: Context) {
+        self.0.line.release();
+    }
+
+    async fn retire(self, _: Context) {
+        self.0.retiring.cancel();
     }
 }

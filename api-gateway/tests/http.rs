@@ -50,6 +50,9 @@ fn answers_without_content_have_none() {
             let nothing = client.get("/nothing");
             assert_eq!((nothing.status, nothing.header("content-length")), (204, None));
             assert_eq!(client.get("/part").body.len(), 20);
+            let pieces = client.get("/pieces");
+            assert_eq!((pieces.header("content-length"), pieces.body.len()), (Some("300004"), 300_004));
+            assert_eq!((pieces.body[0], pieces.body[300_001]), (b'<', b'|'));
             client.send("GET /inline HTTP/1.0\r\n\r\n");
             let old = client.reply();
             assert_eq!((old.text(), old.header("connection")), ("hello", Some("close")));
@@ -337,19 +340,86 @@ fn draining_ends_idle_connections_and_finishes_requests() {
 }
 
 #[test]
-fn without_hulld_it_says_so_and_ends() {
+fn a_request_survives_the_end_of_its_hulld_unless_it_changes_something() {
+    run(|| async {
+        let mut rig = Rig::start();
+        let (mut reading, mut changing, mut late) = (rig.client().await, rig.client().await, rig.client().await);
+        reading.send(request("GET", "/wait"));
+        changing.send(request("POST", "/wait"));
+        rig.until(|seen| *seen.waiting.borrow() == 2).await;
+        rig.lose_api().await;
+        let reply = blocking(move || changing.reply()).await;
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+        late.send(request("POST", "/inline"));
+        rig.attach();
+        // The one is repeated, the other had never been sent.
+        rig.until(|seen| *seen.waiting.borrow() == 3).await;
+        assert_eq!(blocking(move || late.reply()).await.status, 200);
+        let (_, token) = rig.connect().await;
+        rig.wait_closed(token).await;
+    });
+}
+
+#[test]
+fn held_calls_are_taken_back_or_answered_and_go_on_afterwards() {
+    run(|| async {
+        let mut rig = Rig::start();
+        let (mut reading, mut late) = (rig.client().await, rig.client().await);
+        reading.send(request("GET", "/wait"));
+        rig.until(|seen| *seen.waiting.borrow() == 1).await;
+        let context = || hull_wire::context(hull_wire::RequestId(0), Duration::from_secs(10));
+        rig.gateway.hold(context()).await.unwrap();
+        rig.until(|seen| *seen.cancelled.borrow() == 1).await;
+        late.send(request("GET", "/inline"));
+        let early = tokio::time::timeout(Duration::from_millis(200), rig.until(|seen| *seen.waiting.borrow() == 2));
+        assert!(early.await.is_err(), "a held call went out");
+        rig.gateway.release(context()).await.unwrap();
+        rig.until(|seen| *seen.waiting.borrow() == 2).await;
+        assert_eq!(blocking(move || late.reply()).await.status, 200);
+
+        // What is held when its hulld leaves goes to the next.
+        rig.gateway.hold(context()).await.unwrap();
+        rig.lose_api().await;
+        rig.attach();
+        rig.until(|seen| *seen.waiting.borrow() == 3).await;
+        drop(reading);
+    });
+}
+
+#[test]
+fn a_retired_gateway_ends_each_connection_with_an_answer_and_then_itself() {
+    run(|| async {
+        let mut rig = Rig::start();
+        let mut idle = rig.client().await;
+        idle.send(request("GET", "/inline"));
+        let mut idle = blocking(move || {
+            assert_eq!(idle.reply().header("connection"), None);
+            idle
+        })
+        .await;
+        rig.gateway.retire(hull_wire::context(hull_wire::RequestId(0), Duration::from_secs(10))).await.unwrap();
+        blocking(move || {
+            idle.send(request("GET", "/inline"));
+            assert_eq!(idle.reply().header("connection"), Some("close"));
+            assert!(idle.is_closed());
+        })
+        .await;
+        assert!(blocking_wait(&mut rig).await.success());
+    });
+}
+
+#[test]
+fn without_hulld_and_keeper_it_says_so_and_ends() {
     run(|| async {
         let mut rig = Rig::start();
         let mut client = rig.client().await;
         client.send(request("GET", "/wait"));
-        let mut other = rig.client().await;
-        let other = blocking(move || other.get("/inline")).await;
-        assert_eq!(other.status, 200);
+        rig.until(|seen| *seen.waiting.borrow() == 1).await;
+        rig.lose_keeper();
         rig.lose_api().await;
         let reply = blocking(move || client.reply()).await;
         assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
-        let status = blocking_wait(&mut rig).await;
-        assert!(!status.success());
+        assert!(blocking_wait(&mut rig).await.success());
     });
 }
 

@@ -213,6 +213,28 @@ impl Host {
         self.daemon.spawn()
     }
 
+    /// A directory with all of this build's programs: another version to upgrade to, as far as hulld knows.
+    pub fn another_version(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder)?;
+        for entry in std::fs::read_dir(programs()?)? {
+            let (entry, from) = (entry?.file_name(), programs()?);
+            let (from, to) = (from.join(&entry), folder.join(&entry));
+            let is_program = from.is_file() && from.extension().is_none();
+            if is_program && std::fs::hard_link(&from, &to).is_err() {
+                std::fs::copy(&from, &to)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Any program, with this host's daemon as its own.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        self.prepared(&mut command);
+        command
+    }
+
     /// The power fails: every process of the daemon and its instances is gone at once, and with them what the kernel kept for
     /// them. `meanwhile` happens before it comes back, with another boot id.
     pub fn restart_host_after(&mut self, meanwhile: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
@@ -427,7 +449,8 @@ fn program_of(pid: i32) -> Option<String> {
     if path != Path::new("/plugin") {
         return Some(path.file_name()?.to_string_lossy().into_owned());
     }
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
-    Some(name.split('@').next()?.to_owned())
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = String::from_utf8_lossy(arguments.split(|byte| *byte == 0).next()?).into_owned();
+    let plugin = name.split('@').next()?.to_owned();
+    Some(if plugin == "gateway" { "hull-gateway".to_owned() } else { plugin })
 }

@@ -87,6 +87,11 @@ impl Rest {
         Ok(ended)
     }
 
+    /// A connection for many requests, one after the other.
+    pub fn keep_alive(&self) -> KeepAlive {
+        KeepAlive { rest: self.clone(), reader: None }
+    }
+
     /// One request on a connection of its own.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
         let mut stream =
@@ -102,6 +107,34 @@ impl Rest {
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         stream.write_all(body)?;
         read_answer(&mut BufReader::new(stream)).with_context(|| format!("{method} {path}"))
+    }
+}
+
+/// A client that uses its connection for as long as the daemon lets it, and repeats nothing: what fails, fails.
+#[derive(Debug)]
+pub struct KeepAlive {
+    rest: Rest,
+    reader: Option<BufReader<UnixStream>>,
+}
+
+impl KeepAlive {
+    pub fn request(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Answer> {
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => {
+                let stream = UnixStream::connect(&self.rest.socket)
+                    .with_context(|| format!("cannot connect to {:?}", self.rest.socket))?;
+                stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+                BufReader::new(stream)
+            }
+        };
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: hull\r\nContent-Length: {}\r\n\r\n", body.len());
+        reader.get_mut().write_all(&[head.as_bytes(), body].concat()).with_context(|| format!("{method} {path}"))?;
+        let answer = read_answer(&mut reader).with_context(|| format!("{method} {path}"))?;
+        if answer.header("connection") != Some("close") {
+            self.reader = Some(reader);
+        }
+        Ok(answer)
     }
 }
 

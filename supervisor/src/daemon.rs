@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +18,12 @@ use tokio_util::task::TaskTracker;
 use crate::cgroups::Cgroups;
 use crate::events::Bus;
 use crate::gates::Gates;
-use crate::gateway;
+use crate::gateway::{self, Gateways};
 use crate::handles::Handles;
 use crate::hull::{Hull, Parts};
 use crate::images::Images;
 use crate::instances::{self, Instances};
-use crate::keeper::{KeeperClient, SUPERVISOR_FD, Shutdown};
+use crate::keeper::{KeeperClient, LEAVES, SUPERVISOR_FD, Shutdown, Verdict};
 use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::{self, Plugins};
@@ -31,6 +32,7 @@ use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::upgrade::{self, Upgrade};
 use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
@@ -39,11 +41,25 @@ const HOPELESS: u8 = 78;
 /// How long the kernel may take to forget the plugins that have ended.
 const FORGOTTEN_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// How long blocking work may go on when everything else has ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// How a supervisor ends that was not killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With all of hulld.
+    Daemon(Shutdown),
+    /// In favour of its successor.
+    Left,
+}
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the supervisor until the keeper tells it to end.
 pub fn main() -> ExitCode {
     crate::logging::init();
+    // Started through a descriptor, the process is named after its number.
+    let _ = nix::sys::prctl::set_name(c"hulld");
     let keeper = match hull_sys::message::inherited(SUPERVISOR_FD) {
         Ok(socket) => socket,
         Err(error) => {
@@ -62,12 +78,17 @@ pub fn main() -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(&directory, keeper)),
+        Ok(runtime) => {
+            let result = runtime.block_on(run(&directory, keeper));
+            runtime.shutdown_timeout(LAST_WORDS);
+            result
+        }
         Err(error) => Err(error.into()),
     };
     drop(lock);
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Daemon(_)) => ExitCode::SUCCESS,
+        Ok(End::Left) => ExitCode::from(LEAVES),
         Err(error) => {
             tracing::error!(error = plugins::chain(&*error), "hulld cannot go on");
             ExitCode::FAILURE
@@ -100,32 +121,54 @@ fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
     locked.map_err(|(_, error)| format!("another hulld uses `{}` ({error})", directory.display()).into())
 }
 
-async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
+async fn run(directory: &Path, keeper: OwnedFd) -> Result<End, Failure> {
     let keeper = KeeperClient::connect(keeper)?;
-    let executable = std::env::current_exe()?;
+    let executable = crate::sys::own_program()?;
     let listener = gateway::listen(directory, &keeper).await?;
     let cgroups = Cgroups::open(directory)?;
     let hull = assemble(directory, &executable, &keeper, cgroups.clone()).await?;
     let ended = instances::adopt_all(&hull).await?;
     recovery::take_up(&hull, ended).await?;
+    go_on(&hull).await;
 
     let stop = CancellationToken::new();
-    let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone() };
-    let serving = tokio::spawn(gateway::serve(settings, listener, crate::api::router(hull.clone()), stop.clone()));
+    // From here on clients are answered: a successor that cannot do that has failed before.
     keeper.ready().await?;
+    let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone(), keeper };
+    let gateways = Gateways::open(settings, listener, crate::api::router(hull.clone()), stop.clone()).await?;
+    let serving = tokio::spawn(gateways.clone().serve());
+    hull.upgrade.opened(gateways);
     hull.server.set_ready();
-    tracing::info!(directory = %directory.display(), "hulld is ready");
+    tracing::info!(directory = %directory.display(), version = env!("CARGO_PKG_VERSION"), "hulld is ready");
 
     let how = asked_to_end(&hull).await;
     tracing::info!(?how, "hulld ends");
-    if how == Shutdown::WithInstances {
+    if how == End::Left {
+        // The gateways, what runs in instances and the services stay; the plugins' processes are started anew.
+        hull.plugins.shutdown().await;
+        return Ok(how);
+    }
+    if how == End::Daemon(Shutdown::WithInstances) {
         instances::stop_all(&hull).await;
     }
     stop.cancel();
     serving.await?;
     hull.plugins.shutdown().await;
-    cgroups.all().tidy_until_gone("plugins", FORGOTTEN_WITHIN).await; // those of running instances and services have processes, and stay
-    Ok(())
+    // Those of running instances and services have processes, and stay.
+    cgroups.all().tidy_until_gone("plugins", FORGOTTEN_WITHIN).await;
+    Ok(how)
+}
+
+/// What an earlier supervisor has left to go on with: who listens to events, and operations.
+async fn go_on(hull: &Hull) {
+    crate::events::go_on(hull).await;
+    for kept in hull.operations.take_over().await {
+        let Some(kept) = instances::go_on_with_commands(hull, kept).await else { continue };
+        let Some(kept) = upgrade::go_on(hull, kept).await else { continue };
+        tracing::warn!(operation = %kept.id(), work = %kept.work, "this hulld does not know how to go on with an operation");
+        let lost = || crate::api::ApiError::internal("this hulld does not know how to go on with it");
+        hull.operations.go_on(kept, |_| async move { Err(lost()) });
+    }
 }
 
 /// Everything in memory, from the database.
@@ -135,26 +178,9 @@ async fn assemble(
     keeper: &KeeperClient,
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
-    let path = directory.join("database/hull.db");
     let events = Bus::new();
-    let warned = events.clone();
-    let (database, nouns) = {
-        let directory = directory.to_owned();
-        tokio::task::spawn_blocking(move || -> Result<_, Failure> {
-            let database = Arc::new(Database::open(&path)?);
-            let nouns = (
-                Server::load(&database)?,
-                Profiles::load(&database)?,
-                Storage::load(&database)?,
-                Networks::load(&database)?,
-                Images::load(&directory, &database)?,
-                Instances::load(&database)?,
-                Warnings::load(&database, warned)?,
-            );
-            Ok((database, nouns))
-        })
-        .await??
-    };
+    let after_failure = matches!(keeper.verdict().await?, Some(Verdict::FellBack { was_ready: false, .. }));
+    let loading = load(directory.to_owned(), events.clone(), after_failure);
     let handles = Handles::default();
     let settings = plugins::Settings {
         hull_dir: directory.to_owned(),
@@ -163,13 +189,14 @@ async fn assemble(
         cgroups: cgroups.clone(),
         handles: Arc::new(handles.clone()),
     };
-    let plugins = Plugins::start(settings).await?;
+    let starting = async { Plugins::start(settings).await.map_err(Failure::from) };
+    let ((database, nouns), plugins) = tokio::try_join!(loading, starting)?;
     let (server, profiles, storage, networks, images, instances, warnings) = nouns;
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
         database,
-        operations: Registry::new(events.clone()),
+        operations: Registry::new(events.clone(), keeper.clone()),
         events,
         tasks: TaskTracker::new(),
         gates: Gates::default(),
@@ -178,6 +205,7 @@ async fn assemble(
         cgroups,
         keeper: keeper.clone(),
         server,
+        upgrade: Upgrade::new(executable),
         profiles,
         storage,
         networks,
@@ -190,8 +218,31 @@ async fn assemble(
     Ok(hull)
 }
 
+type Nouns = (Server, Profiles, Storage, Networks, Images, Instances, Warnings);
+
+async fn load(directory: PathBuf, events: Bus, after_failure: bool) -> Result<(Arc<Database>, Nouns), Failure> {
+    let path = directory.join("database/hull.db");
+    tokio::task::spawn_blocking(move || {
+        if after_failure {
+            Database::restore(&path)?;
+        }
+        let database = Arc::new(Database::open(&path)?);
+        let nouns = (
+            Server::load(&database)?,
+            Profiles::load(&database)?,
+            Storage::load(&database)?,
+            Networks::load(&database)?,
+            Images::load(&directory, &database)?,
+            Instances::load(&database)?,
+            Warnings::load(&database, events)?,
+        );
+        Ok((database, nouns))
+    })
+    .await?
+}
+
 /// By the keeper's signal, or by a client of the API.
-async fn asked_to_end(hull: &Hull) -> Shutdown {
+async fn asked_to_end(hull: &Hull) -> End {
     let mut keeper = hull.keeper.shutdown();
     let asked = async {
         match keeper.wait_for(Option::is_some).await {
@@ -200,7 +251,8 @@ async fn asked_to_end(hull: &Hull) -> Shutdown {
         }
     };
     tokio::select! {
-        how = asked => how,
-        () = hull.server.shutdown_requested() => Shutdown::WithInstances,
+        how = asked => End::Daemon(how),
+        () = hull.server.shutdown_requested() => End::Daemon(Shutdown::WithInstances),
+        () = hull.upgrade.left() => End::Left,
     }
 }

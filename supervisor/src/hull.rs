@@ -22,6 +22,7 @@ use crate::recovery::Recovery;
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::upgrade::Upgrade;
 use crate::warnings::Warnings;
 
 /// The supervisor, shared by everything that runs in it.
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) cgroups: Cgroups,
     pub(crate) keeper: KeeperClient,
     pub(crate) server: Server,
+    pub(crate) upgrade: Upgrade,
     pub(crate) profiles: Profiles,
     pub(crate) storage: Storage,
     pub(crate) networks: Networks,

@@ -39,5 +39,6 @@ mod server;
 mod state;
 mod storage;
 mod sys;
+mod upgrade;
 mod used_by;
 mod warnings;

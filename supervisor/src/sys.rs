@@ -52,6 +52,16 @@ pub(crate) fn read_memory(memory: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// The path this process's program was started from, whether it is still there or has been replaced since.
+pub(crate) fn own_program() -> io::Result<std::path::PathBuf> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let path = std::env::current_exe()?;
+    let shown = path.as_os_str().as_bytes();
+    let bytes = shown.strip_suffix(b" (deleted)").unwrap_or(shown);
+    Ok(std::ffi::OsString::from_vec(bytes.to_vec()).into())
+}
+
 /// Watches a descriptor for readiness. Must be called inside a tokio runtime.
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd stays open and stands for the same object until it is dropped, which `AsyncFd` does itself.

@@ -53,7 +53,7 @@ impl Daemon {
     /// Asks it to end, keeping instances, and waits until it has.
     fn end(mut self) {
         kill(self.pid(), Signal::SIGTERM).unwrap();
-        self.wait_for(&["hulld ends how=DaemonOnly"]);
+        self.wait_for(&["hulld ends how=Daemon(DaemonOnly)"]);
         let until = Instant::now() + Duration::from_secs(10);
         while self.keeper.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "hulld does not end");
@@ -66,10 +66,15 @@ impl Daemon {
         Pid::from_raw(i32::try_from(self.keeper.id()).unwrap())
     }
 
-    fn children(&self) -> Vec<i32> {
+    /// The keeper has other children, too: gateways.
+    fn supervisor(&self) -> i32 {
         let pid = self.keeper.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        let is_supervisor = |pid: &&str| {
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains("--supervisor"))
+        };
+        children.split_whitespace().find(is_supervisor).unwrap().parse().unwrap()
     }
 }
 
@@ -114,13 +119,13 @@ fn the_socket_outlives_the_supervisor_and_a_second_hulld_is_refused() {
     second.wait_for(&["another hulld uses"]);
     drop(second);
 
-    let supervisor = daemon.children()[0];
+    let supervisor = daemon.supervisor();
     kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
     // The listening socket is the keeper's too: nobody is refused even now.
     let mut held = UnixStream::connect(&socket).unwrap();
     held.write_all(b"GET /1.0 HTTP/1.1\r\n").unwrap();
     daemon.wait_until_ready();
-    assert_ne!(daemon.children()[0], supervisor);
+    assert_ne!(daemon.supervisor(), supervisor);
     assert_eq!(std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&socket).unwrap()), inode);
 
     daemon.end();
@@ -142,7 +147,7 @@ fn the_keeper_is_small() {
         kilobytes.trim().trim_end_matches(" kB").parse().unwrap()
     };
     let keeper = own(daemon.pid().as_raw());
-    eprintln!("keeper {keeper} kB, supervisor {} kB", own(daemon.children()[0]));
+    eprintln!("keeper {keeper} kB, supervisor {} kB", own(daemon.supervisor()));
     assert!(keeper < 2048, "{keeper} kB");
     daemon.end();
     leave_nothing(&hull_dir);

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 /// The largest body that travels inside a message, in bytes. Leaves room for headers in a 64 KiB frame.
 pub const INLINE: usize = 32 * 1024;
 
-/// The descriptors a gateway is started with.
-pub const GATEWAY_FD: i32 = 3;
-pub const API_FD: i32 = 4;
+/// The one descriptor a gateway is started with. hullds attach themselves here, one after the other: each sends a packet
+/// [`ATTACH`] with two descriptors, the serving end of a [`Gateway`] channel and the calling end of an [`Api`] channel. A
+/// gateway outlives the hulld that started it; the end of this socket is its own.
+pub const ATTACH_FD: i32 = 3;
+/// Names the contract, so that a gateway of another one does not take the channels.
+pub const ATTACH: &[u8] = b"hull-gateway/1";
 
 /// An open connection that hulld accepted. Unguessable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,6 +31,13 @@ pub trait Gateway {
     async fn health() -> bool;
     /// Takes no more connections, closes idle ones, and answers when the running requests are done.
     async fn drain();
+    /// Sends no further call, and answers when none is on its way: those that only read are taken back, to be repeated
+    /// later; the others have had their answers. Ends with [`Gateway::release`] or when the next hulld is attached.
+    async fn hold();
+    async fn release();
+    /// Another gateway takes the new connections. Each connection here ends with its next answer, one that stays idle after
+    /// some minutes; with the last the process ends. Answers at once.
+    async fn retire();
 }
 
 /// Served by hulld.
@@ -79,6 +89,8 @@ pub enum ReplyBody {
         start: u64,
         length: u64,
     },
+    /// One after the other: a document made around files.
+    Pieces(Vec<Piece>),
     /// Whatever comes, until the end (chunked).
     Stream(StreamFd),
     /// The bytes of the request's body go here; when all are written, `status` and `headers` are sent with `body`.
@@ -90,6 +102,25 @@ pub enum ReplyBody {
     },
     /// Switch protocols, then bridge.
     Upgrade(Upgrade),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Piece {
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// This many bytes of a file, from its start.
+    File {
+        file: FileFd,
+        length: u64,
+    },
+}
+
+impl Piece {
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
 }
 
 /// What a connection becomes.

@@ -84,7 +84,7 @@ pub(crate) async fn finish(
     websocket_key: Option<String>,
 ) -> Result<Persistence, Interruption> {
     let ReplyBody::Upgrade(upgrade) = reply.body else {
-        let manner = if connection.hub.draining.is_cancelled() { manner.closing() } else { manner };
+        let manner = if connection.hub.is_leaving() { manner.closing() } else { manner };
         return Ok(reply::write(&connection.socket, manner, reply.status, &reply.headers, reply.body).await?);
     };
     let bridged = match (upgrade, websocket_key) {

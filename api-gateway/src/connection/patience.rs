@@ -57,10 +57,8 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::rc::Rc;
 
-    use hull_gateway_contract::{ApiClient, Token};
+    use hull_gateway_contract::Token;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::connection::serve::{Connection, Standing};
@@ -74,9 +72,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let (ours, theirs) = UnixStream::pair().unwrap();
-            let (api, _nobody) = hull_sys::message::packet_pair().unwrap();
-            let api = ApiClient::new(Default::default(), hull_wire::connect(api).unwrap());
-            let hub = Hub { api: api.client, connections: TaskTracker::new(), draining: CancellationToken::new() };
+            let hub = Hub::new();
             let mut connection = Connection {
                 hub: Rc::new(hub),
                 token: Token(1),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::connection::head::{Head, Persistence, Version};
 use crate::connection::transfer::send_file;
 use crate::descriptor::Descriptor;
-use hull_gateway_contract::ReplyBody;
+use hull_gateway_contract::{Piece, ReplyBody};
 
 const CHUNK: usize = 128 * 1024;
 
@@ -73,6 +73,7 @@ pub(crate) async fn write(
         }
         ReplyBody::Inline(content) => End::Length(content.len() as u64),
         ReplyBody::File { length, .. } => End::Length(*length),
+        ReplyBody::Pieces(pieces) => End::Length(pieces.iter().map(Piece::length).sum()),
         ReplyBody::Stream(_) if manner.version == Version::Http10 => End::Closing,
         ReplyBody::Stream(_) => End::Chunked,
         ReplyBody::Sink { .. } | ReplyBody::Upgrade(_) => return Err(io::ErrorKind::InvalidInput.into()),
@@ -85,6 +86,15 @@ pub(crate) async fn write(
         ReplyBody::File { file, start, length } => {
             socket.write_all(&head).await?;
             send_file(socket, file.into_owned(), start, length).await?;
+        }
+        ReplyBody::Pieces(pieces) => {
+            socket.write_all(&head).await?;
+            for piece in pieces {
+                match piece {
+                    Piece::Bytes(bytes) => socket.write_all(&bytes).await?,
+                    Piece::File { file, length } => send_file(socket, file.into_owned(), 0, length).await?,
+                }
+            }
         }
         ReplyBody::Stream(stream) => {
             socket.write_all(&head).await?;

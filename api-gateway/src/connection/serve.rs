@@ -19,6 +19,9 @@ use crate::hub::Hub;
 
 /// How long a client that was refused may go on sending before the connection is cut.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long an idle connection of a retired gateway is kept. Closing one races with a request on its way, so it is better
+/// closed with an answer; but a client that never speaks must not keep a process alive for ever.
+const IDLE_AFTER_RETIREMENT: Duration = Duration::from_secs(5 * 60);
 /// How much of the first request is read at once.
 const FIRST_READ: usize = 8 * 1024;
 
@@ -58,6 +61,11 @@ pub(crate) async fn serve(hub: Rc<Hub>, socket: OwnedFd, token: Token) {
     }
 }
 
+async fn retired_and_idle(hub: &Hub) {
+    hub.retiring.cancelled().await;
+    tokio::time::sleep(IDLE_AFTER_RETIREMENT).await;
+}
+
 impl Connection {
     pub(crate) async fn run(&mut self) -> io::Result<()> {
         while let Some(head) = self.next_head().await? {
@@ -92,6 +100,7 @@ impl Connection {
                 biased; // a busy client needs no timer
                 received = self.inbox.receive(&self.socket, capacity) => received?,
                 () = self.hub.draining.cancelled() => 0,
+                () = retired_and_idle(&self.hub) => 0,
                 () = tokio::time::sleep_until(deadline) => {
                     if begun {
                         return self.refuse(self.patience.with_head(), Manner::last()).await.map(|_| None);

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
-use hull_gateway_contract::{Api, ApiCall, ApiReply, CallBody, ReplyBody, Token, Upgrade};
+use hull_gateway_contract::{Api, ApiCall, ApiReply, CallBody, Piece, ReplyBody, Token, Upgrade};
 use sha2::{Digest, Sha256};
 use tarpc::context::Context;
 
@@ -50,6 +50,15 @@ impl Api for Answers {
             "/file" => {
                 let file = blocking(move || filled_file(number)).await;
                 ReplyBody::File { file: OwnedFd::from(file).into(), start: 0, length: number }
+            }
+            "/pieces" => {
+                let file = |length| Piece::File { file: OwnedFd::from(filled_file(length)).into(), length };
+                ReplyBody::Pieces(vec![
+                    Piece::Bytes(b"<".to_vec()),
+                    file(300_000),
+                    Piece::Bytes(b"|".to_vec()),
+                    file(2),
+                ])
             }
             "/part" => ReplyBody::File { file: OwnedFd::from(filled_file(1000)).into(), start: 10, length: 20 },
             "/stream" => match call.body {

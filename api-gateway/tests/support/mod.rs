@@ -6,15 +6,15 @@ mod http;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use hull_gateway_contract::{Api, GatewayClient, Token};
-use hull_sys::message::packet_pair;
+use hull_gateway_contract::{ATTACH, Api, GatewayClient, Token};
+use hull_sys::message::{packet_pair, send};
 use hull_wire::{RequestId, context};
 use nix::fcntl::FcntlArg;
 use tarpc::server::{BaseChannel, Channel};
@@ -30,6 +30,7 @@ pub(crate) struct Rig {
     pub(crate) child: Child,
     pub(crate) gateway: GatewayClient,
     pub(crate) seen: Rc<Seen>,
+    attachments: Option<OwnedFd>,
     api: tokio::task::JoinHandle<()>,
     next: u128,
 }
@@ -49,21 +50,21 @@ pub(crate) struct Seen {
 impl Rig {
     /// Must be called inside a `LocalSet`.
     pub(crate) fn start() -> Self {
-        let (our_gateway, their_gateway) = packet_pair().unwrap();
-        let (our_api, their_api) = packet_pair().unwrap();
-        let child = spawn(their_gateway, their_api);
-        let client = GatewayClient::new(Default::default(), hull_wire::connect(our_gateway).unwrap());
-        tokio::task::spawn_local(client.dispatch);
+        let (attachments, theirs) = packet_pair().unwrap();
+        let child = spawn(theirs);
         let seen = Rc::new(Seen::default());
-        let answers = Answers { seen: seen.clone() };
-        let transport = hull_wire::accept(our_api).unwrap();
-        let api = tokio::task::spawn_local(async move {
-            let mut requests = std::pin::pin!(BaseChannel::with_defaults(transport).execute(answers.serve()));
-            while let Some(request) = requests.next().await {
-                tokio::task::spawn_local(request);
-            }
-        });
-        Self { child, gateway: client.client, seen, api, next: 1 }
+        let (gateway, api) = attach(&attachments, &seen);
+        Self { child, gateway, seen, attachments: Some(attachments), api, next: 1 }
+    }
+
+    /// Another hulld takes over.
+    pub(crate) fn attach(&mut self) {
+        (self.gateway, self.api) = attach(self.attachments.as_ref().unwrap(), &self.seen);
+    }
+
+    /// The keeper goes away, too: no hulld will come any more.
+    pub(crate) fn lose_keeper(&mut self) {
+        self.attachments = None;
     }
 
     /// Waits until the gateway serves.
@@ -117,19 +118,32 @@ impl Drop for Rig {
     }
 }
 
-/// Starts the program as hulld does: its two sockets as descriptors 3 and 4, nothing else.
-fn spawn(gateway: OwnedFd, api: OwnedFd) -> Child {
-    let [gateway, api] = [gateway, api].map(|fd| {
-        let high = nix::fcntl::fcntl(&fd, FcntlArg::F_DUPFD(20)).unwrap();
-        drop(fd);
-        high
+/// A hulld's two channels, and its task that answers.
+fn attach(attachments: &OwnedFd, seen: &Rc<Seen>) -> (GatewayClient, tokio::task::JoinHandle<()>) {
+    let (our_gateway, their_gateway) = packet_pair().unwrap();
+    let (our_api, their_api) = packet_pair().unwrap();
+    send(attachments.as_fd(), ATTACH, &[their_gateway, their_api]).unwrap();
+    let client = GatewayClient::new(Default::default(), hull_wire::connect(our_gateway).unwrap());
+    tokio::task::spawn_local(client.dispatch);
+    let answers = Answers { seen: seen.clone() };
+    let transport = hull_wire::accept(our_api).unwrap();
+    let api = tokio::task::spawn_local(async move {
+        let mut requests = std::pin::pin!(BaseChannel::with_defaults(transport).execute(answers.serve()));
+        while let Some(request) = requests.next().await {
+            tokio::task::spawn_local(request);
+        }
     });
+    (client.client, api)
+}
+
+/// Starts the program as hulld does: its socket as descriptor 3, nothing else.
+fn spawn(attachments: OwnedFd) -> Child {
+    let high = nix::fcntl::fcntl(&attachments, FcntlArg::F_DUPFD(20)).unwrap();
+    drop(attachments);
     let program = env!("CARGO_BIN_EXE_hull-gateway");
-    let script = format!("exec '{program}' 3<&{gateway} 4<&{api} {gateway}<&- {api}<&-");
+    let script = format!("exec '{program}' 3<&{high} {high}<&-");
     let child = Command::new("bash").arg("-c").arg(script).stdin(Stdio::null()).spawn().unwrap();
-    for fd in [gateway, api] {
-        nix::unistd::close(fd).unwrap();
-    }
+    nix::unistd::close(high).unwrap();
     child
 }
 

@@ -24,6 +24,7 @@ mod status;
 mod storage;
 mod time;
 mod tolerant;
+mod upgrade;
 mod warning;
 
 pub use certificate::{Certificate, CertificatePut, CertificatesPost};
@@ -60,6 +61,7 @@ pub use storage::{
     StoragePoolsPost, StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumeSource, StorageVolumesPost,
 };
 pub use time::Timestamp;
+pub use upgrade::UpgradePost;
 pub use warning::{Warning, WarningPut};
 
 use std::collections::BTreeMap;

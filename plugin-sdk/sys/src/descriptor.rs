@@ -35,6 +35,13 @@ const NSFS_MAGIC: u64 = 0x6e73_6673; // linux/magic.h NSFS_MAGIC
 const NS_GET_PARENT: libc::c_ulong = 0xb702; // linux/nsfs.h _IO(0xb7, 0x2)
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703; // linux/nsfs.h _IO(0xb7, 0x3)
 
+/// A copy with a number not below `first`, close-on-exec.
+pub fn duplicate_from(fd: impl AsFd, first: i32) -> nix::Result<OwnedFd> {
+    let copy = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(first))?;
+    // SAFETY: fcntl has just made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// Asks the kernel what `fd` is. Never blocks on the object behind it.
 pub fn kind(fd: impl AsFd) -> nix::Result<Kind> {
     let fd = fd.as_fd();

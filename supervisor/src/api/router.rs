@@ -10,6 +10,7 @@ use crate::hull::Hull;
 pub(crate) fn router(hull: Hull) -> Router {
     let routes = Router::new()
         .merge(crate::server::routes())
+        .merge(crate::upgrade::routes())
         .merge(crate::projects::routes())
         .merge(crate::certificates::routes())
         .merge(crate::warnings::routes())

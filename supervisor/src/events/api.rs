@@ -12,9 +12,11 @@ use nix::errno::Errno;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::bus::Event;
+use super::listeners;
 use crate::api::{ApiError, Reply, Scope};
 use crate::gateway::upgrade_response;
 use crate::hull::Hull;
+use crate::keeper::KeeperClient;
 
 const KINDS: [&str; 3] = ["logging", "operation", "lifecycle"];
 
@@ -29,8 +31,26 @@ async fn listen(State(hull): State<Hull>, scope: Scope) -> Reply {
     };
     let (ours, theirs) =
         message::packet_pair().map_err(|error| ApiError::internal(format!("cannot make a socket: {error}")))?;
-    hull.tasks.spawn(forward(hull.events.listen(), wanted, ours));
+    let listener = Listener { events: hull.events.listen(), wanted, socket: ours };
+    let key = listeners::keep(&hull.keeper, &listener.wanted, &listener.socket).await;
+    hull.tasks.spawn(serve(hull.keeper.clone(), key, listener));
     Ok(upgrade_response(Upgrade::Messages(SocketFd::new(theirs))))
+}
+
+/// Goes on for those who listened to an earlier supervisor.
+pub(crate) async fn go_on(hull: &Hull) {
+    for (key, kinds, socket) in listeners::kept(&hull.keeper).await {
+        let wanted = kinds.iter().filter_map(|kind| known(kind).ok()).collect();
+        let listener = Listener { events: hull.events.listen(), wanted, socket };
+        hull.tasks.spawn(serve(hull.keeper.clone(), Some(key), listener));
+    }
+}
+
+async fn serve(keeper: KeeperClient, key: Option<String>, listener: Listener) {
+    listener.forward().await;
+    if let Some(key) = key {
+        listeners::release(&keeper, &key).await;
+    }
 }
 
 fn known(kind: &str) -> Result<&'static str, ApiError> {
@@ -38,22 +58,33 @@ fn known(kind: &str) -> Result<&'static str, ApiError> {
     found.copied().ok_or_else(|| ApiError::bad_request(format!("\"{kind}\" isn't a supported event type")))
 }
 
-async fn forward(mut events: broadcast::Receiver<Event>, wanted: Vec<&'static str>, socket: OwnedFd) {
-    let Ok(mut gone) = ListenerGone::new(&socket) else { return };
-    loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = gone.wait() => return,
-        };
-        match event {
-            Ok(event) if wanted.contains(&event.kind) => {
-                match message::send(socket.as_fd(), event.text.as_bytes(), &[]) {
-                    Ok(()) | Err(Errno::EAGAIN | Errno::EMSGSIZE) => {}
-                    Err(_closed) => return,
+/// A client's websocket, and what goes there.
+struct Listener {
+    events: broadcast::Receiver<Event>,
+    wanted: Vec<&'static str>,
+    socket: OwnedFd,
+}
+
+impl Listener {
+    /// Until the client is gone.
+    async fn forward(self) {
+        let Self { mut events, wanted, socket } = self;
+        let Ok(mut gone) = ListenerGone::new(&socket) else { return };
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = gone.wait() => return,
+            };
+            match event {
+                Ok(event) if wanted.contains(&event.kind) => {
+                    match message::send(socket.as_fd(), event.text.as_bytes(), &[]) {
+                        Ok(()) | Err(Errno::EAGAIN | Errno::EMSGSIZE) => {}
+                        Err(_closed) => return,
+                    }
                 }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
             }
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod api;
 mod bus;
+mod listeners;
 
-pub(crate) use api::routes;
+pub(crate) use api::{go_on, routes};
 pub(crate) use bus::Bus;

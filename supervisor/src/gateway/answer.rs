@@ -1,5 +1,6 @@
 //! Turning calls into requests for the router, and its responses into replies.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +18,8 @@ use tarpc::context::Context;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::accept::Connections;
 use super::body::UploadStream;
+use super::table::Connections;
 use crate::api::ApiError;
 
 /// A response whose body is not bytes but descriptors.
@@ -44,11 +45,13 @@ struct DescriptorBody(Arc<Mutex<Option<ReplyBody>>>);
 pub(super) struct Answerer {
     pub(super) router: Router,
     pub(super) connections: Connections,
+    under_way: Arc<Mutex<HashMap<u64, String>>>,
 }
 
 impl Api for Answerer {
     async fn call(self, _: Context, call: ApiCall) -> ApiReply {
         let span = tracing::info_span!("request", id = %call.request, method = %call.method, target = %call.target);
+        let _noted = Noted::new(&self.under_way, &call);
         // A task of its own: a client that goes away stops nothing half-way.
         let handled = tokio::spawn(self.handle(call).instrument(span)).await;
         match handled {
@@ -65,6 +68,15 @@ impl Api for Answerer {
 }
 
 impl Answerer {
+    pub(super) fn new(router: Router, connections: Connections) -> Self {
+        Self { router, connections, under_way: Arc::default() }
+    }
+
+    /// The changes that have not been answered yet: `POST /1.0/instances`.
+    pub(super) fn busy(&self) -> Vec<String> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     async fn handle(self, call: ApiCall) -> ApiReply {
         let Some(peer) = self.connections.peer(call.token) else {
             return reply(
@@ -83,6 +95,27 @@ impl Answerer {
         };
         let response = self.router.oneshot(request).await.unwrap_or_else(|never| match never {});
         reply(response).await
+    }
+}
+
+/// A change that is being answered.
+struct Noted(Arc<Mutex<HashMap<u64, String>>>, u64);
+
+impl Noted {
+    fn new(under_way: &Arc<Mutex<HashMap<u64, String>>>, call: &ApiCall) -> Option<Self> {
+        let changes = !matches!(call.method.as_str(), "GET" | "HEAD");
+        changes.then(|| {
+            let number = rand::random();
+            let text = format!("{} {}", call.method, call.target);
+            under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(number, text);
+            Self(under_way.clone(), number)
+        })
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 

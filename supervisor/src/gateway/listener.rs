@@ -7,7 +7,6 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, chown};
-use tokio::net::UnixListener;
 
 use crate::keeper::KeeperClient;
 
@@ -26,17 +25,14 @@ pub(crate) struct ListenError {
 /// The listening socket of this HULL_DIR: the kept one, or a new one in place of a stale file.
 ///
 /// The caller holds the directory's lock: nobody else listens there.
-pub(crate) async fn listen(hull_dir: &Path, keeper: &KeeperClient) -> Result<UnixListener, ListenError> {
+pub(crate) async fn listen(hull_dir: &Path, keeper: &KeeperClient) -> Result<StdListener, ListenError> {
     let path = hull_dir.join("unix.socket");
     let result = match keeper.fetch(KEY).await {
         Ok(Some(kept)) => Ok(StdListener::from(kept)),
         Ok(None) => bind(&path, keeper).await,
         Err(error) => Err(error),
     };
-    let listener = result.and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        UnixListener::from_std(listener)
-    });
+    let listener = result.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     listener.map_err(|source| ListenError { path, source })
 }
 

@@ -1,114 +1,203 @@
-//! The gateway's process: started in its sandbox, watched, started again at once.
+//! One gateway: a process that outlives the supervisor that started it.
+//!
+//! It is a child of the keeper, which also keeps what a next supervisor needs of it under `gateway/NUMBER`: its record, its
+//! pidfd, the socket by which supervisors attach themselves, and the reading end of its output.
 
-use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::io;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use axum::Router;
 use futures::StreamExt;
-use hull_gateway_contract::{Api, GatewayClient};
-use hull_sys::message::packet_pair;
+use hull_gateway_contract::{ATTACH, Api, GatewayClient};
+use hull_sys::message::{packet_pair, send};
+use hull_sys::process;
 use hull_wire::RequestId;
+use nix::fcntl::OFlag;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use tarpc::server::{BaseChannel, Channel};
-use tokio::net::UnixListener;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accept::{Connections, accept};
+use super::Settings;
 use super::answer::Answerer;
-use crate::cgroups::Cgroups;
-use crate::plugins::sandbox::{self, Child, SpawnError, Target};
+use crate::plugins::sandbox::{self, SpawnError, Target};
 
-/// What the gateway needs of hulld.
-pub(crate) struct Settings {
-    pub(crate) hull_dir: PathBuf,
-    /// hulld's own program: it builds the sandbox, and the gateway is beside it.
-    pub(crate) executable: PathBuf,
-    pub(crate) cgroups: Cgroups,
-}
-
-/// The shortest life that counts as one: a gateway that ends sooner is started again only after a pause.
-const SHORT_LIFE: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(250);
+const PREFIX: &str = "gateway/";
+/// The longest record.
+const LONGEST: u64 = 64 * 1024;
 /// How long answers may take to reach their clients when hulld ends.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// A gateway that does not even say that it is alive within this time is replaced.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Serves the API on `listener` until told to stop.
-pub(crate) async fn serve(settings: Settings, listener: UnixListener, router: Router, stop: CancellationToken) {
-    let connections = Connections::default();
-    let (client, ready) = watch::channel(None);
-    let answerer = Answerer { router, connections: connections.clone() };
-    let tasks = TaskTracker::new();
-    tasks.spawn(accept(listener, connections.clone(), ready, stop.clone()));
-    while !stop.is_cancelled() {
-        let started = Instant::now();
-        match start(&settings, &answerer, &tasks).await {
-            Ok((child, gateway)) => {
-                client.send_replace(Some(gateway.clone()));
-                tokio::select! {
-                    () = child.exited() => tracing::warn!(pid = child.pid(), status = ?child.status(), "the gateway has ended; starting another"),
-                    () = stop.cancelled() => end(&gateway, &child).await,
+/// A gateway that this supervisor is attached to.
+pub(crate) struct Gateway {
+    /// Names it in the keeper's store and in the table of connections.
+    pub(super) number: u32,
+    pub(super) client: GatewayClient,
+    pub(super) program: PathBuf,
+    pid: i32,
+    process: OwnedFd,
+    attachments: OwnedFd,
+    output: OwnedFd,
+    retiring: AtomicBool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    pid: i32,
+    program: PathBuf,
+    retiring: bool,
+}
+
+/// What an attached supervisor serves, and where its tasks belong.
+pub(super) struct Surroundings<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) answerer: &'a Answerer,
+    pub(super) tasks: &'a TaskTracker,
+}
+
+impl Gateway {
+    /// Starts `program` as the gateway `number`.
+    pub(super) async fn start(number: u32, program: PathBuf, around: &Surroundings<'_>) -> Result<Self, SpawnError> {
+        let settings = around.settings;
+        let plan = sandbox::gateway_plan(&settings.hull_dir, &settings.cgroups, &program)?;
+        let (attachments, theirs) = packet_pair()?;
+        let (output, their_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let theirs = [theirs.as_fd()];
+        let mut child =
+            sandbox::spawn(&settings.executable, &plan, &theirs, their_output.as_fd(), Target::Keeper).await?;
+        child.take_refusals().map(|refusals| around.tasks.spawn(refusals.follow()));
+        let process = child.process().try_clone_to_owned()?;
+        let record = Record { pid: child.pid(), program, retiring: false };
+        let gateway = Self::attach(number, record, [process, attachments, output], around)?;
+        if let Err(error) = gateway.remember(settings).await {
+            gateway.kill(); // nobody would find it again
+            return Err(error.into());
+        }
+        tracing::info!(gateway = number, pid = gateway.pid, program = %gateway.program.display(), "gateway started");
+        Ok(gateway)
+    }
+
+    /// All that earlier supervisors started and that still run.
+    pub(super) async fn adopt_all(around: &Surroundings<'_>) -> io::Result<Vec<Self>> {
+        let mut adopted = Vec::new();
+        for key in around.settings.keeper.list(PREFIX).await? {
+            let Some(number) = key.strip_prefix(PREFIX).and_then(|number| number.parse().ok()) else { continue };
+            match Self::adopt(number, &key, around).await {
+                Ok(gateway) => adopted.push(gateway),
+                Err(error) => {
+                    tracing::warn!(gateway = number, %error, "a gateway cannot be taken over");
+                    around.answerer.connections.all_closed(number);
+                    around.settings.keeper.discard(&key).await?;
                 }
             }
-            Err(error) => tracing::error!(error = crate::plugins::chain(&error), "cannot start the gateway"),
         }
-        client.send_replace(None);
-        connections.all_closed();
-        if started.elapsed() < SHORT_LIFE {
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = stop.cancelled() => {}
+        Ok(adopted)
+    }
+
+    async fn adopt(number: u32, key: &str, around: &Surroundings<'_>) -> io::Result<Self> {
+        let kept = around.settings.keeper.fetch_all(key).await?;
+        let [record, process, attachments, output] =
+            <[OwnedFd; 4]>::try_from(kept).map_err(|_| io::Error::other("its record is incomplete"))?;
+        let record: Record = serde_json::from_slice(&crate::sys::read_memory(record, LONGEST)?)?;
+        let attached = Self::attach(number, record, [process.try_clone()?, attachments, output], around);
+        if attached.is_err() {
+            let _ = process::signal(&process, Some(Signal::SIGKILL)); // it may have ended already
+        }
+        attached
+    }
+
+    /// Hands it the channels of this supervisor.
+    fn attach(
+        number: u32,
+        record: Record,
+        [process, attachments, output]: [OwnedFd; 3],
+        around: &Surroundings<'_>,
+    ) -> io::Result<Self> {
+        let (ours, their_gateway) = packet_pair()?;
+        let (api, their_api) = packet_pair()?;
+        send(attachments.as_fd(), ATTACH, &[their_gateway, their_api])?;
+        let calls = BaseChannel::with_defaults(hull_wire::accept(api)?).execute(around.answerer.clone().serve());
+        let serving = around.tasks.clone();
+        around.tasks.spawn(async move {
+            let mut calls = std::pin::pin!(calls);
+            while let Some(call) = calls.next().await {
+                serving.spawn(call);
             }
-        }
+        });
+        let client = GatewayClient::new(tarpc::client::Config::default(), hull_wire::connect(ours)?);
+        around.tasks.spawn(async move {
+            if let Err(error) = client.dispatch.await {
+                tracing::debug!(%error, "a gateway's channel has ended");
+            }
+        });
+        around.tasks.spawn(log(output.try_clone()?));
+        let Record { pid, program, retiring } = record;
+        let retiring = AtomicBool::new(retiring);
+        Ok(Self { number, client: client.client, program, pid, process, attachments, output, retiring })
     }
-    tasks.close();
-    tasks.wait().await;
+
+    pub(super) fn is_retiring(&self) -> bool {
+        self.retiring.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the process has ended, and says how if anybody knows.
+    pub(super) async fn ended(&self, settings: &Settings) -> Option<i32> {
+        settings.keeper.wait(&self.process).await.ok().flatten()
+    }
+
+    pub(super) async fn is_well(&self) -> bool {
+        let context = hull_wire::context(RequestId(rand::random()), PATIENCE);
+        matches!(self.client.health(context).await, Ok(true))
+    }
+
+    pub(super) fn kill(&self) {
+        let _ = process::signal(&self.process, Some(Signal::SIGKILL)); // one that has ended is what was wanted
+    }
+
+    /// Lets it finish the answers it is sending, among them the one to who asked hulld to end.
+    pub(super) async fn end(&self) {
+        let drained = self.client.drain(hull_wire::context(RequestId(rand::random()), GOODBYE)).await;
+        if let Err(error) = drained {
+            tracing::debug!(%error, "the gateway still had connections");
+        }
+        self.kill();
+        let _ = tokio::time::timeout(GOODBYE, crate::keeper::ended(&self.process)).await;
+    }
+
+    /// Lets it go with its connections.
+    pub(super) async fn retire(&self, settings: &Settings) -> io::Result<()> {
+        self.retiring.store(true, Ordering::Relaxed);
+        self.remember(settings).await?;
+        let context = hull_wire::context(RequestId(rand::random()), PATIENCE);
+        self.client.retire(context).await.map_err(io::Error::other)
+    }
+
+    pub(super) async fn forget(&self, settings: &Settings) -> io::Result<()> {
+        settings.keeper.discard(&format!("{PREFIX}{}", self.number)).await
+    }
+
+    async fn remember(&self, settings: &Settings) -> io::Result<()> {
+        let record = Record { pid: self.pid, program: self.program.clone(), retiring: self.is_retiring() };
+        let mut memory = std::fs::File::from(memfd_create(c"gateway", MFdFlags::MFD_CLOEXEC)?);
+        memory.write_all(&serde_json::to_vec(&record)?)?;
+        let kept = [memory.as_fd(), self.process.as_fd(), self.attachments.as_fd(), self.output.as_fd()];
+        settings.keeper.store_all(&format!("{PREFIX}{}", self.number), &kept).await
+    }
 }
 
-async fn start(
-    settings: &Settings,
-    answerer: &Answerer,
-    tasks: &TaskTracker,
-) -> Result<(Child, GatewayClient), SpawnError> {
-    let program = settings.executable.with_file_name("hull-gateway");
-    let plan = sandbox::gateway_plan(&settings.hull_dir, &settings.cgroups, &program)?;
-    let (gateway, their_gateway) = packet_pair()?;
-    let (api, their_api) = packet_pair()?;
-    let (output, their_output) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK)?;
-    let theirs = [their_gateway.as_fd(), their_api.as_fd()];
-    let mut child =
-        sandbox::spawn(&settings.executable, &plan, &theirs, their_output.as_fd(), Target::Supervisor).await?;
-    child.take_refusals().map(|refusals| tasks.spawn(refusals.follow()));
-    tasks.spawn(log(output));
-    let calls = BaseChannel::with_defaults(hull_wire::accept(api)?).execute(answerer.clone().serve());
-    let serving = tasks.clone();
-    tasks.spawn(async move {
-        let mut calls = std::pin::pin!(calls);
-        while let Some(call) = calls.next().await {
-            serving.spawn(call);
-        }
-    });
-    let client = GatewayClient::new(tarpc::client::Config::default(), hull_wire::connect(gateway)?);
-    tasks.spawn(async move {
-        if let Err(error) = client.dispatch.await {
-            tracing::debug!(%error, "the gateway's channel has ended");
-        }
-    });
-    Ok((child, client.client))
-}
-
-/// Lets it finish the answers it is sending, among them the one to who asked hulld to end.
-async fn end(gateway: &GatewayClient, child: &Child) {
-    let drained = gateway.drain(hull_wire::context(RequestId(rand::random()), GOODBYE)).await;
-    if let Err(error) = drained {
-        tracing::debug!(%error, "the gateway still had connections");
-    }
-    child.kill();
+/// The gateway's program beside hulld's own.
+pub(super) fn program_beside(executable: &Path) -> PathBuf {
+    executable.with_file_name("hull-gateway")
 }
 
 /// What the gateway says goes into hulld's log.
-async fn log(output: std::os::fd::OwnedFd) {
+async fn log(output: OwnedFd) {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let Ok(receiver) = tokio::net::unix::pipe::Receiver::from_owned_fd(output) else { return };
     let mut lines = BufReader::new(receiver).lines();

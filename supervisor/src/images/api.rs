@@ -92,7 +92,7 @@ async fn refreshed(State(hull): State<Hull>, scope: Scope, Path(prefix): Path<St
     let image = found(&hull, &scope, &prefix)?;
     let spec = Spec {
         class: Class::Task,
-        description: "Refreshing image",
+        description: "Refreshing image".into(),
         resources: Default::default(),
         may_cancel: false,
         load: None,

@@ -103,6 +103,6 @@ fn tell(image: &Image, operation: &Handle) {
 }
 
 fn downloading() -> Spec {
-    let (class, description, resources) = (Class::Task, "Downloading image", Default::default());
+    let (class, description, resources) = (Class::Task, "Downloading image".into(), Default::default());
     Spec { class, description, resources, may_cancel: false, load: None }
 }

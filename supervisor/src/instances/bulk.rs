@@ -27,7 +27,7 @@ pub(super) fn change(hull: &Hull, put: &InstancesPut) -> Reply {
     let urls = concerned.iter().map(|entry| entry.record().name.url()).collect();
     let spec = Spec {
         class: Class::Task,
-        description: verb.description(),
+        description: verb.description().into(),
         resources: BTreeMap::from([("instances".to_owned(), urls)]),
         may_cancel: false,
         load: None,

@@ -1,5 +1,5 @@
 //! Commands in an instance. The streams go from the driver's descriptors to the gateway's websockets; hulld only starts the
-//! command, forwards window sizes and signals, and learns how it ended.
+//! command; what follows until its end is in [`super::exec_follow`].
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,19 +8,21 @@ use axum::response::Response;
 use hull_api::InstanceExecPost;
 use hull_gateway_contract::Upgrade;
 use hull_plugin::instance::{ExecSpec, ExecStreams, Executed, TerminalSize};
-use hull_plugin::{Code, ConfigMap, DriverError, OperationId, ProcessFd, SocketFd, StreamFd};
+use hull_plugin::{Code, ConfigMap, DriverError, OperationId, SocketFd, StreamFd};
 use hull_sys::message;
 use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
 
-use super::exec_control::{self, Controlled};
+use super::exec_follow::Following;
 use super::logs::Recording;
 use super::registry::{Entry, Live};
 use super::{cgroup, expand};
 use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::operations::{Class, Handle, Spec, Websockets};
-use crate::sys::{Packets, read_pipe};
+use crate::operations::{Class, Handle, Spec};
+
+/// What a shell reports for a program that is not there, and for one that cannot be run.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
 
 /// `POST /1.0/instances/NAME/exec`
 pub(super) async fn exec(hull: &Hull, entry: Arc<Entry>, post: InstanceExecPost) -> Result<Response, ApiError> {
@@ -35,7 +37,7 @@ pub(super) async fn exec(hull: &Hull, entry: Arc<Entry>, post: InstanceExecPost)
     let context = json!({"command": post.command});
     hull.events.lifecycle_with("instance-exec", &entry.record().name.url(), context);
     let command = Command { hull: hull.clone(), entry, post };
-    if command.post.wait_for_websocket { command.with_websockets().await } else { command.without() }
+    if command.post.wait_for_websocket { command.with_websockets().await } else { command.without().await }
 }
 
 struct Command {
@@ -50,71 +52,71 @@ impl Command {
         let streams = self.size().map_or(ExecStreams::Pipes, ExecStreams::Terminal);
         let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
         let executed = driver.exec(&OperationId::random(), &self.spec(), &streams).await;
-        let (ours, theirs) = message::packet_pair().map_err(no_descriptor)?;
-        let control = Packets::new(ours).map_err(no_descriptor)?;
-        let done = CancellationToken::new();
-        let (mut ends, status) = match executed {
+        let (control, theirs) = message::packet_pair().map_err(no_descriptor)?;
+        let (mut ends, following) = match executed {
             Ok(mut executed) => {
                 let ends = {
                     let mut streams = executed_streams(&mut executed);
                     self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
                 };
-                let process = executed.process.try_clone().map_err(no_descriptor)?;
-                let controlled = Controlled { terminal: executed.terminal, process: executed.process };
-                self.hull.tasks.spawn(exec_control::serve(control, controlled, done.clone()));
-                (ends, Status::Running(executed.status, process))
+                (ends, Following::new(executed, Some(control)).map_err(no_descriptor)?)
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
-                Some(ended) => (self.data_ends(None, None)?, Status::Known(ended)),
+                Some(ended) => (self.data_ends(None, None)?, Following::ended(ended, control)),
                 None => return Err(error.into()),
             },
         };
         ends.push(("control", Upgrade::Messages(SocketFd::new(theirs))));
-        let (metadata, websockets) = self.announce(ends);
-        let operations = self.hull.operations.clone();
-        operations.start_with(
-            self.operation(Class::Websocket),
-            metadata,
-            Some(websockets),
-            move |operation| async move {
-                let code = status.wait(&operation).await;
-                done.cancel();
-                report(&operation, code)
-            },
-        )
+        let (metadata, ends) = self.announce(ends);
+        let lasting = following.lasting().map_err(no_descriptor)?;
+        let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
+        let spec = self.operation(Class::Websocket);
+        let work = move |operation| following.run(tasks, operation);
+        operations.start_lasting(spec, metadata, ends, lasting, work).await
     }
 
     /// Nobody watches: the streams are `/dev/null`, or recorded in files.
-    fn without(self) -> Result<Response, ApiError> {
-        let operations = self.hull.operations.clone();
-        operations.start(self.operation(Class::Task), move |operation| async move {
-            let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(StreamFd::new);
-            let stdin = null().map_err(no_descriptor)?;
-            if self.post.record_output {
-                return self.recorded(stdin, &operation).await;
+    async fn without(self) -> Result<Response, ApiError> {
+        let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(StreamFd::new);
+        let stdin = null().map_err(no_descriptor)?;
+        let spec = self.operation(Class::Task);
+        let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
+        if self.post.record_output {
+            return operations
+                .start(spec, move |operation| async move { self.recorded(stdin, &operation).await });
+        }
+        let (stdout, stderr) = (null().map_err(no_descriptor)?, null().map_err(no_descriptor)?);
+        let streams = ExecStreams::Given { stdin, stdout, stderr };
+        let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        match driver.exec(&OperationId::random(), &self.spec(), &streams).await {
+            Ok(executed) => {
+                let following = Following::new(executed, None).map_err(no_descriptor)?;
+                let lasting = following.lasting().map_err(no_descriptor)?;
+                let work = move |operation| following.run(tasks, operation);
+                operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
             }
-            let (stdout, stderr) = (null().map_err(no_descriptor)?, null().map_err(no_descriptor)?);
-            let code = self.unwatched(ExecStreams::Given { stdin, stdout, stderr }, &operation).await;
-            report(&operation, code)
-        })
+            Err(error) => operations.start(spec, move |operation| async move {
+                report(&operation, shell_status(&error).ok_or(error)?)
+            }),
+        }
     }
 
     async fn recorded(self, stdin: StreamFd, operation: &Handle) -> Result<(), ApiError> {
         let (hull, name) = (&self.hull, self.entry.record().name.clone());
         let (out, stdout, out_url) = Recording::start(hull, &name, operation.id(), "stdout").await?;
         let (err, stderr, err_url) = Recording::start(hull, &name, operation.id(), "stderr").await?;
-        let code = self.unwatched(ExecStreams::Given { stdin, stdout, stderr }, operation).await;
+        let ended = self.unwatched(ExecStreams::Given { stdin, stdout, stderr }, operation).await;
         out.finish().await?;
         err.finish().await?;
         operation.update(Map::from_iter([("output".to_owned(), json!({"1": out_url, "2": err_url}))]));
-        report(operation, code)
+        report(operation, ended?)
     }
 
     async fn unwatched(&self, streams: ExecStreams, operation: &Handle) -> Result<Ended, ApiError> {
         let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
         match driver.exec(operation.id(), &self.spec(), &streams).await {
-            Ok(executed) => Status::Running(executed.status, executed.process).wait(operation).await,
+            Ok(executed) => Following::new(executed, None).map_err(no_descriptor)?.end(operation).await,
             Err(error) => Ok(shell_status(&error).ok_or(error)?),
         }
     }
@@ -177,7 +179,7 @@ impl Command {
     }
 
     /// Gives every end a secret; the client finds them in the operation's metadata.
-    fn announce(&self, ends: Vec<(&'static str, Upgrade)>) -> (Map<String, Value>, Arc<Websockets>) {
+    fn announce(&self, ends: Vec<(&'static str, Upgrade)>) -> (Map<String, Value>, Vec<(String, Upgrade)>) {
         let (mut secrets, mut websockets) = (Map::new(), Vec::new());
         for (name, end) in ends {
             let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
@@ -193,7 +195,7 @@ impl Command {
             ("interactive", json!(self.post.interactive)),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        (metadata, Websockets::new(websockets))
+        (metadata, websockets)
     }
 }
 
@@ -217,14 +219,9 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
     result
 }
 
-enum Status {
-    Running(StreamFd, ProcessFd),
-    Known(Ended),
-}
-
 /// How a command ended, or why it never began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+pub(super) enum Ended {
     /// A shell's exit code: that of the program, or 128 and the signal that ended it.
     Code(i32),
     NotFound,
@@ -233,45 +230,21 @@ enum Ended {
 
 impl Ended {
     /// What a shell reports.
-    fn number(self) -> i32 {
+    pub(super) fn number(self) -> i32 {
         match self {
             Self::Code(code) => code,
-            Self::NotFound => 127,
-            Self::NotExecutable => 126,
+            Self::NotFound => NOT_FOUND,
+            Self::NotExecutable => NOT_EXECUTABLE,
         }
     }
-}
 
-impl Status {
-    /// Who cancels the operation kills the command.
-    async fn wait(self, operation: &Handle) -> Result<Ended, ApiError> {
-        let (pipe, process) = match self {
-            Self::Known(ended) => return Ok(ended),
-            Self::Running(pipe, process) => (pipe, process),
-        };
-        let reading = read_pipe(pipe.into_owned(), 4);
-        tokio::pin!(reading);
-        let bytes = tokio::select! {
-            bytes = &mut reading => bytes,
-            () = operation.given_up() => {
-                // One that has ended this moment is what was wanted.
-                let _ = hull_sys::process::signal(&process, Some(nix::sys::signal::Signal::SIGKILL));
-                drop(reading.await);
-                return Err(ApiError::bad_request("The operation was cancelled: the command was killed"));
-            }
-        };
-        let bytes = bytes.map_err(no_descriptor)?;
-        let raw: [u8; 4] = bytes
-            .try_into()
-            .map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;
-        Ok(Ended::Code(shell_code(i32::from_le_bytes(raw))))
-    }
-}
-
-fn shell_code(wait_status: i32) -> i32 {
-    match wait_status & 0x7f {
-        0 => (wait_status >> 8) & 0xff,
-        signal => 128 + signal,
+    /// A command that never began, by that number.
+    pub(super) fn unbegun(number: i32) -> Self {
+        match number {
+            NOT_FOUND => Self::NotFound,
+            NOT_EXECUTABLE => Self::NotExecutable,
+            code => Self::Code(code),
+        }
     }
 }
 
@@ -283,10 +256,9 @@ fn shell_status(error: &DriverError) -> Option<Ended> {
     }
 }
 
-fn report(operation: &Handle, code: Result<Ended, ApiError>) -> Result<(), ApiError> {
-    let code = code?;
-    operation.update(Map::from_iter([("return".to_owned(), json!(code.number()))]));
-    match code {
+pub(super) fn report(operation: &Handle, ended: Ended) -> Result<(), ApiError> {
+    operation.update(Map::from_iter([("return".to_owned(), json!(ended.number()))]));
+    match ended {
         Ended::Code(_) => Ok(()),
         Ended::NotFound => Err(ApiError::bad_request("Command not found")),
         Ended::NotExecutable => Err(ApiError::bad_request("Command not executable")),
@@ -303,21 +275,13 @@ fn ended_stream() -> std::io::Result<StreamFd> {
     Ok(StreamFd::new(reader))
 }
 
-fn no_descriptor(error: impl std::fmt::Display) -> ApiError {
+pub(super) fn no_descriptor(error: impl std::fmt::Display) -> ApiError {
     ApiError::internal(format!("cannot set up the command's streams: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exit_codes_are_a_shells() {
-        assert_eq!(shell_code(0), 0);
-        assert_eq!(shell_code(42 << 8), 42);
-        assert_eq!(shell_code(9), 137);
-        assert_eq!(shell_code(11 | 0x80), 139); // with a core dump
-    }
 
     #[test]
     fn the_request_wins_over_the_instance_over_the_defaults() {

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::message::{Kind, Message, receive};
-use super::run::INSTANCES_TOO;
+use super::run::{FELL_BACK, FELL_BACK_LATE, INSTANCES_TOO};
 
 /// The keeper does next to nothing: an answer that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +40,18 @@ pub enum Shutdown {
     WithInstances,
 }
 
+/// How it went when a supervisor left for its successor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    TookOver,
+    /// The program before it was started again.
+    FellBack {
+        why: String,
+        /// Whether the successor has answered anybody.
+        was_ready: bool,
+    },
+}
+
 /// The store and the memory of the dead. Cheap to clone.
 #[derive(Clone)]
 pub struct KeeperClient(Arc<Connection>);
@@ -53,7 +65,8 @@ struct Connection {
     reader: tokio::task::JoinHandle<()>,
 }
 
-type Waiting = Arc<Mutex<HashMap<u32, mpsc::UnboundedSender<(Message, Option<OwnedFd>)>>>>;
+type Answer = (Message, Vec<OwnedFd>);
+type Waiting = Arc<Mutex<HashMap<u32, mpsc::UnboundedSender<Answer>>>>;
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -72,26 +85,54 @@ impl KeeperClient {
         Ok(Self(Arc::new(Connection { socket, tags: AtomicU32::new(1), waiting, exits, shutdown, reader })))
     }
 
-    /// Keeps a copy of `fd` under `key`; an older one is replaced.
+    /// Keeps a copy of `fd` under `key`; what was there is replaced.
     pub async fn store(&self, key: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let copy = fd.try_clone_to_owned()?;
-        self.ask(Message { key: key.into(), ..self.question(Kind::Store) }, Some(copy)).await.map(drop)
+        self.store_all(key, &[fd]).await
+    }
+
+    /// Keeps copies of at most 16 descriptors under one key; what was there is replaced.
+    pub async fn store_all(&self, key: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let copies = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<_>>()?;
+        self.ask(Message { key: key.into(), ..self.question(Kind::Store) }, copies).await.map(drop)
     }
 
     /// What is kept under `key`.
     pub async fn fetch(&self, key: &str) -> io::Result<Option<OwnedFd>> {
-        let answer = self.ask(Message { key: key.into(), ..self.question(Kind::Fetch) }, None).await?;
-        Ok(answer.and_then(|(_, fd)| fd))
+        Ok(self.fetch_all(key).await?.into_iter().next())
+    }
+
+    /// Everything that is kept under `key`, in its order.
+    pub async fn fetch_all(&self, key: &str) -> io::Result<Vec<OwnedFd>> {
+        let answer = self.ask(Message { key: key.into(), ..self.question(Kind::Fetch) }, Vec::new()).await?;
+        Ok(answer.map(|(_, descriptors)| descriptors).unwrap_or_default())
+    }
+
+    /// Names the program that is started when this supervisor leaves with [`LEAVES`](super::LEAVES).
+    pub async fn name_next(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        let copy = program.try_clone_to_owned()?;
+        self.ask(self.question(Kind::Next), vec![copy]).await.map(drop)
+    }
+
+    /// How the last succession went, if there was one.
+    pub async fn verdict(&self) -> io::Result<Option<Verdict>> {
+        let answer = self.ask(self.question(Kind::Verdict), Vec::new()).await?;
+        Ok(answer.map(|(message, _)| match message.number {
+            FELL_BACK | FELL_BACK_LATE => Verdict::FellBack {
+                why: String::from_utf8_lossy(&message.key).into_owned(),
+                was_ready: message.number == FELL_BACK_LATE,
+            },
+            _ => Verdict::TookOver,
+        }))
     }
 
     pub async fn discard(&self, key: &str) -> io::Result<()> {
-        self.ask(Message { key: key.into(), ..self.question(Kind::Discard) }, None).await.map(drop)
+        self.ask(Message { key: key.into(), ..self.question(Kind::Discard) }, Vec::new()).await.map(drop)
     }
 
     /// All keys that begin with `prefix`.
     pub async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
         let question = Message { key: prefix.into(), ..self.question(Kind::List) };
-        let (tag, mut answers) = (question.tag, self.send(question, None).await?);
+        let (tag, mut answers) = (question.tag, self.send(question, Vec::new()).await?);
         let _guard = Guard { waiting: &self.0.waiting, tag };
         let mut keys = Vec::new();
         loop {
@@ -107,7 +148,7 @@ impl KeeperClient {
 
     /// How a process that the keeper reaped ended; `started` 0 if unknown.
     pub async fn exit_status(&self, pid: i32, started: u64) -> io::Result<Option<i32>> {
-        let answer = self.ask(Message { pid, started, ..self.question(Kind::Status) }, None).await?;
+        let answer = self.ask(Message { pid, started, ..self.question(Kind::Status) }, Vec::new()).await?;
         Ok(answer.map(|(message, _)| message.number))
     }
 
@@ -124,7 +165,7 @@ impl KeeperClient {
     /// The API answers now.
     pub async fn ready(&self) -> io::Result<()> {
         let message = Message::new(Kind::Ready, 0);
-        self.transmit(&message, None).await
+        self.transmit(&message, Vec::new()).await
     }
 
     /// Waits for the end of any process and returns its wait status, if anybody knows it.
@@ -159,36 +200,32 @@ impl KeeperClient {
     }
 
     /// `None`: there is no such thing.
-    async fn ask(&self, question: Message, fd: Option<OwnedFd>) -> io::Result<Option<(Message, Option<OwnedFd>)>> {
+    async fn ask(&self, question: Message, descriptors: Vec<OwnedFd>) -> io::Result<Option<Answer>> {
         let tag = question.tag;
-        let mut answers = self.send(question, fd).await?;
+        let mut answers = self.send(question, descriptors).await?;
         let _guard = Guard { waiting: &self.0.waiting, tag };
         let answer = tokio::time::timeout(PATIENCE, answers.recv()).await.map_err(|_| silent())?;
-        let (message, fd) = answer.ok_or_else(lost)?;
+        let (message, descriptors) = answer.ok_or_else(lost)?;
         match message.kind {
             Kind::Missing => Ok(None),
             Kind::Failed => Err(io::Error::from_raw_os_error(message.number)),
-            _ => Ok(Some((message, fd))),
+            _ => Ok(Some((message, descriptors))),
         }
     }
 
-    async fn send(
-        &self,
-        question: Message,
-        fd: Option<OwnedFd>,
-    ) -> io::Result<mpsc::UnboundedReceiver<(Message, Option<OwnedFd>)>> {
+    async fn send(&self, question: Message, descriptors: Vec<OwnedFd>) -> io::Result<mpsc::UnboundedReceiver<Answer>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(question.tag, sender);
-        if let Err(error) = self.transmit(&question, fd).await {
+        if let Err(error) = self.transmit(&question, descriptors).await {
             self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&question.tag);
             return Err(error);
         }
         Ok(receiver)
     }
 
-    async fn transmit(&self, message: &Message, fd: Option<OwnedFd>) -> io::Result<()> {
-        let (bytes, descriptors) = (message.encode(), fd.as_slice());
-        let send = |socket: &OwnedFd| Ok(packets::send(socket.as_fd(), &bytes, descriptors)?);
+    async fn transmit(&self, message: &Message, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let bytes = message.encode();
+        let send = |socket: &OwnedFd| Ok(packets::send(socket.as_fd(), &bytes, &descriptors)?);
         self.0.socket.async_io(Interest::WRITABLE, send).await
     }
 }
@@ -219,7 +256,7 @@ async fn read(
 ) {
     loop {
         let received = socket.async_io(Interest::READABLE, |socket| Ok(receive(socket.as_fd())?)).await;
-        let (message, fd) = match received {
+        let (message, descriptors) = match received {
             Ok(Some(received)) => received,
             Err(error) if error.raw_os_error() == Some(Errno::EBADMSG as i32) => continue,
             Ok(None) | Err(_) => break,
@@ -237,7 +274,7 @@ async fn read(
             _ => {
                 let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(asker) = waiting.get(&message.tag) {
-                    let _ = asker.send((message, fd)); // an asker that has gone needs no answer
+                    let _ = asker.send((message, descriptors)); // an asker that has gone needs no answer
                 }
             }
         }

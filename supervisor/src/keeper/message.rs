@@ -1,4 +1,7 @@
-//! What keeper and supervisor say to each other: one packet each, a fixed head and a key, at most one descriptor.
+//! What keeper and supervisor say to each other: one packet each, a fixed head and a key, and descriptors.
+//!
+//! The keeper outlives the program it starts, so later versions must go on understanding these messages: kinds are only
+//! ever added.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -26,7 +29,7 @@ macro_rules! kinds {
 
 kinds! {
     // Asked by the supervisor
-    Store = 1, Fetch = 2, Discard = 3, List = 4, Status = 5, Ready = 6,
+    Store = 1, Fetch = 2, Discard = 3, List = 4, Status = 5, Ready = 6, Next = 7, Verdict = 8,
     // Answered by the keeper
     Done = 16, Missing = 17, Listed = 18, Failed = 19,
     // Said by the keeper unasked
@@ -39,7 +42,7 @@ pub(super) struct Message {
     /// Joins a question and its answer.
     pub(super) tag: u32,
     pub(super) pid: i32,
-    /// A wait status, an error number, or what kind of end is asked for.
+    /// A wait status, an error number, what kind of end is asked for, or how a succession went.
     pub(super) number: i32,
     /// When the process started, in clock ticks since boot.
     pub(super) started: u64,
@@ -85,18 +88,18 @@ pub(crate) fn reread(bytes: &[u8]) -> Option<Vec<u8>> {
     Message::decode(bytes).map(|message| message.encode())
 }
 
-/// The next message and its descriptor; `None` at the end of the connection.
+/// The next message and its descriptors; `None` at the end of the connection.
 ///
 /// # Errors
 /// `EAGAIN`: nothing is there now. `EBADMSG`: not one of ours.
-pub(super) fn receive(socket: BorrowedFd) -> nix::Result<Option<(Message, Option<OwnedFd>)>> {
+pub(super) fn receive(socket: BorrowedFd) -> nix::Result<Option<(Message, Vec<OwnedFd>)>> {
     let mut buffer = [0; MAX_PACKET];
     let (length, descriptors) = message::receive(socket, &mut buffer)?;
     if length == 0 {
         return Ok(None);
     }
     let message = Message::decode(&buffer[..length]).ok_or(Errno::EBADMSG)?;
-    Ok(Some((message, descriptors.into_iter().next())))
+    Ok(Some((message, descriptors)))
 }
 
 #[cfg(test)]

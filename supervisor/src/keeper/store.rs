@@ -24,19 +24,23 @@ pub(super) struct Dead {
 
 #[derive(Default)]
 pub(super) struct Store {
-    descriptors: BTreeMap<Vec<u8>, OwnedFd>,
+    descriptors: BTreeMap<Vec<u8>, Vec<OwnedFd>>,
     dead: VecDeque<Dead>,
     /// Answers and news that the socket did not take yet.
-    outgoing: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     reaps: bool,
+    /// How the last succession went, for the supervisor to ask: a number and the reason.
+    verdict: Option<(i32, String)>,
 }
 
 /// What the run loop must do beyond answering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    Nothing,
-    Ready,
-    Closed,
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// The supervisor answers requests.
+    pub(super) ready: bool,
+    /// The program to start when this supervisor leaves.
+    pub(super) next: Option<OwnedFd>,
+    pub(super) closed: bool,
 }
 
 impl Store {
@@ -76,62 +80,81 @@ impl Store {
         if self.outgoing.len() < MAX_QUEUE {
             let news =
                 Message { pid: dead.pid, number: dead.status, started: dead.started, ..Message::new(Kind::Exited, 0) };
-            self.outgoing.push_back((news.encode(), None));
+            self.outgoing.push_back((news.encode(), Vec::new()));
         }
     }
 
     pub(super) fn ask_to_end(&mut self, how: i32) {
         let wish = Message { number: how, ..Message::new(Kind::Terminate, 0) };
-        self.outgoing.push_front((wish.encode(), None));
+        self.outgoing.push_front((wish.encode(), Vec::new()));
     }
 
     /// Takes everything that can be read now, and answers.
     pub(super) fn listen(&mut self, socket: BorrowedFd) -> Heard {
-        let mut heard = Heard::Nothing;
+        let mut heard = Heard::default();
         loop {
             match receive(socket) {
-                Ok(Some((message, _))) if message.kind == Kind::Ready => heard = Heard::Ready,
-                Ok(Some((message, descriptor))) => self.answer(message, descriptor),
-                Ok(None) => return Heard::Closed,
+                Ok(Some((message, _))) if message.kind == Kind::Ready => heard.ready = true,
+                Ok(Some((message, descriptors))) if message.kind == Kind::Next => {
+                    heard.next = descriptors.into_iter().next().or(heard.next);
+                    self.say(&Message::new(Kind::Done, message.tag), Vec::new());
+                }
+                Ok(Some((message, descriptors))) => self.answer(message, descriptors),
                 Err(Errno::EAGAIN) => return heard,
                 Err(Errno::EBADMSG | Errno::EMSGSIZE | Errno::EINTR) => {}
-                Err(_) => return Heard::Closed,
+                Ok(None) | Err(_) => {
+                    heard.closed = true;
+                    return heard;
+                }
             }
         }
     }
 
     /// Sends what the socket takes.
     pub(super) fn flush(&mut self, socket: BorrowedFd) {
-        while let Some((bytes, descriptor)) = self.outgoing.pop_front() {
-            let sent = packets::send(socket, &bytes, descriptor.as_slice());
+        while let Some((bytes, descriptors)) = self.outgoing.pop_front() {
+            let sent = packets::send(socket, &bytes, &descriptors);
             if sent == Err(Errno::EAGAIN) {
-                return self.outgoing.push_front((bytes, descriptor));
+                return self.outgoing.push_front((bytes, descriptors));
             }
         }
     }
 
-    fn answer(&mut self, message: Message, descriptor: Option<OwnedFd>) {
+    pub(super) fn judge(&mut self, verdict: Option<(i32, String)>) {
+        self.verdict = verdict;
+    }
+
+    fn answer(&mut self, message: Message, descriptors: Vec<OwnedFd>) {
         let Message { kind, tag, pid, started, key, .. } = message;
         let reply = |kind| Message::new(kind, tag);
         let failed = |error: Errno| Message { number: error as i32, ..Message::new(Kind::Failed, tag) };
-        match (kind, descriptor) {
-            (Kind::Store, Some(_)) if key.len() > MAX_KEY => self.say(&failed(Errno::ENAMETOOLONG), None),
-            (Kind::Store, Some(descriptor)) => {
-                self.descriptors.insert(key, descriptor);
-                self.say(&reply(Kind::Done), None);
+        match kind {
+            Kind::Store if key.len() > MAX_KEY => self.say(&failed(Errno::ENAMETOOLONG), Vec::new()),
+            Kind::Store if !descriptors.is_empty() => {
+                self.descriptors.insert(key, descriptors);
+                self.say(&reply(Kind::Done), Vec::new());
             }
-            (Kind::Fetch, _) => match self.descriptors.get(&key).map(OwnedFd::try_clone) {
-                None => self.say(&reply(Kind::Missing), None),
-                Some(Ok(copy)) => self.say(&reply(Kind::Done), Some(copy)),
-                Some(Err(_)) => self.say(&failed(Errno::EMFILE), None),
-            },
-            (Kind::Discard, _) => {
+            Kind::Fetch => {
+                let copies = |kept: &Vec<OwnedFd>| kept.iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
+                match self.descriptors.get(&key).map(copies) {
+                    None => self.say(&reply(Kind::Missing), Vec::new()),
+                    Some(Ok(copies)) => self.say(&reply(Kind::Done), copies),
+                    Some(Err(_)) => self.say(&failed(Errno::EMFILE), Vec::new()),
+                }
+            }
+            Kind::Discard => {
                 self.descriptors.remove(&key);
-                self.say(&reply(Kind::Done), None);
+                self.say(&reply(Kind::Done), Vec::new());
             }
-            (Kind::List, _) => self.list(tag, &key),
-            (Kind::Status, _) => self.status(tag, pid, started),
-            _ => self.say(&failed(Errno::EINVAL), None),
+            Kind::List => self.list(tag, &key),
+            Kind::Status => self.status(tag, pid, started),
+            Kind::Verdict => match self.verdict.clone() {
+                None => self.say(&reply(Kind::Missing), Vec::new()),
+                Some((number, why)) => {
+                    self.say(&Message { number, key: why.into_bytes(), ..reply(Kind::Done) }, Vec::new());
+                }
+            },
+            _ => self.say(&failed(Errno::EINVAL), Vec::new()),
         }
     }
 
@@ -150,7 +173,7 @@ impl Store {
         packets.push(Vec::new());
         for (index, key) in packets.into_iter().enumerate() {
             if index > 0 || !key.is_empty() {
-                self.say(&Message { key, ..Message::new(Kind::Listed, tag) }, None);
+                self.say(&Message { key, ..Message::new(Kind::Listed, tag) }, Vec::new());
             }
         }
     }
@@ -167,11 +190,11 @@ impl Store {
             Some(dead) => Message { number: dead.status, pid, started: dead.started, ..Message::new(Kind::Done, tag) },
             None => Message::new(Kind::Missing, tag),
         };
-        self.say(&answer, None);
+        self.say(&answer, Vec::new());
     }
 
-    fn say(&mut self, message: &Message, descriptor: Option<OwnedFd>) {
-        self.outgoing.push_back((message.encode(), descriptor));
+    fn say(&mut self, message: &Message, descriptors: Vec<OwnedFd>) {
+        self.outgoing.push_back((message.encode(), descriptors));
     }
 }
 
@@ -183,7 +206,7 @@ pub fn in_thread() -> nix::Result<(OwnedFd, std::thread::JoinHandle<()>)> {
         loop {
             let wanted = if store.wants_to_send() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
             let mut set = [PollFd::new(ours.as_fd(), wanted)];
-            if poll(&mut set, PollTimeout::NONE).is_err() || store.listen(ours.as_fd()) == Heard::Closed {
+            if poll(&mut set, PollTimeout::NONE).is_err() || store.listen(ours.as_fd()).closed {
                 return;
             }
             store.flush(ours.as_fd());

@@ -43,7 +43,7 @@ async fn wait(State(hull): State<Hull>, Path(id): Path<String>, scope: Scope) ->
 
 async fn websocket(State(hull): State<Hull>, Path(id): Path<String>, scope: Scope) -> Reply {
     let secret = scope.value("secret").unwrap_or_default();
-    Ok(upgrade_response(hull.operations.websocket(&id, secret)?))
+    Ok(upgrade_response(hull.operations.websocket(&id, secret).await?))
 }
 
 /// `timeout=SECONDS`; negative or absent: as long as it takes.

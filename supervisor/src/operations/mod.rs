@@ -3,13 +3,19 @@
 //! ```text
 //! Registry::start ─▶ Running ─▶ Success | Failure | Cancelled ─ (5 s) ─▶ forgotten
 //! ```
-//! Only so many are admitted ([`Load`]); what is beyond that is told to come again. An operation owns the task that does its work; the task ends the operation whatever happens, so none is ever left
-//! running without work behind it. Operations live in memory: what must survive a crash is in the journal.
+//! Only so many are admitted ([`Load`]); what is beyond that is told to come again. An operation owns the task that does its
+//! work; the task ends the operation whatever happens, so none is ever left running without work behind it. Operations live in
+//! memory: what must survive a crash is in the journal. Those whose work is not hulld's own (a command in an instance) are
+//! lasting: the next supervisor goes on with them.
 
 mod admission;
 mod api;
+mod lasting;
 mod registry;
+mod websockets;
 
 pub(crate) use admission::Load;
 pub(crate) use api::routes;
-pub(crate) use registry::{Class, Handle, Registry, Spec, Websockets};
+pub(crate) use lasting::{Kept, Lasting};
+pub(crate) use registry::{Class, Handle, Leaving, Registry, Spec};
+pub(crate) use websockets::Websockets;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hull_plugin::{CONTRACT, Manifest};
-use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection, ReadCache};
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader, SectionHeader};
+use object::{Endianness, ReadCache};
 
 use super::process::Installed;
 
@@ -72,10 +73,17 @@ fn embedded(path: &Path) -> Result<Option<Manifest>, ManifestError> {
         return Ok(None);
     }
     let cache = ReadCache::new(file);
-    let Ok(elf) = ElfFile64::<object::Endianness, _>::parse(&cache) else { return Ok(None) };
-    let Some(section) = elf.section_by_name(SECTION) else { return Ok(None) };
-    let data = section.data().map_err(std::io::Error::other)?;
-    parse(std::str::from_utf8(data)?).map(Some)
+    // Only headers are read: the symbols of an unstripped program are megabytes.
+    let Ok(header) = FileHeader64::<Endianness>::parse(&cache) else { return Ok(None) };
+    let section = header.endian().and_then(|endian| {
+        let sections = header.sections(endian, &cache)?;
+        let found = sections.section_by_name(endian, SECTION.as_bytes());
+        found.map(|(_, section)| section.data(endian, &cache)).transpose()
+    });
+    match section.map_err(std::io::Error::other)? {
+        Some(data) => parse(std::str::from_utf8(data)?).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// `NAME/plugin.toml` beside `NAME/NAME`.

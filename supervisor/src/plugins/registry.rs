@@ -37,6 +37,8 @@ pub struct Settings {
 pub enum PluginsError {
     #[error("cannot make the directory `{}` for the plugins' state", path.display())]
     StateDirectory { path: PathBuf, source: std::io::Error },
+    #[error("looking for plugins failed")]
+    Discovery(#[source] tokio::task::JoinError),
 }
 
 /// What every process shares.
@@ -140,11 +142,16 @@ impl Plugins {
     pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
         let environment = Environment::new(settings)?;
         let versions = Versions::new(&environment.hull_dir);
-        let installed = replace::chosen(&versions, discover::found(&environment.executable, &environment.hull_dir));
-        let installed = RwLock::new(Found { installed, at: Instant::now() });
+        let looking = {
+            let (executable, hull_dir) = (environment.executable.clone(), environment.hull_dir.clone());
+            let versions = versions.clone();
+            tokio::task::spawn_blocking(move || replace::chosen(&versions, discover::found(&executable, &hull_dir)))
+        };
         let environment = Arc::new(environment);
         super::sandbox::forget_ended_processes(&environment.keeper).await;
         environment.services.adopt(&environment).await;
+        let installed = looking.await.map_err(PluginsError::Discovery)?;
+        let installed = RwLock::new(Found { installed, at: Instant::now() });
         Ok(Self(Arc::new(Inner {
             environment,
             installed,
@@ -274,6 +281,12 @@ impl Plugins {
     /// The version of each plugin that is run.
     pub(super) fn all_installed(&self) -> Vec<Arc<Installed>> {
         self.found().installed.values().cloned().collect()
+    }
+
+    /// What is installed here and would not be for an hulld at `executable`.
+    pub(crate) fn missing_beside(&self, executable: &Path) -> Vec<String> {
+        let there = discover::found(executable, &self.0.environment.hull_dir);
+        self.found().installed.keys().filter(|name| !there.contains_key(*name)).cloned().collect()
     }
 
     /// # Errors

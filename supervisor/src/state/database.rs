@@ -54,6 +54,14 @@ const SETTINGS: &str = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA
 const BATCH: usize = 128;
 
 impl Database {
+    /// Takes back what a newer hulld that never got ready did to the schema. Before [`Database::open`].
+    pub(crate) fn restore(path: &Path) -> Result<(), StateError> {
+        if migrations::restore(path)? {
+            tracing::warn!(path = %path.display(), "the database is again as it was before a newer hulld that did not get ready");
+        }
+        Ok(())
+    }
+
     /// Opens (or makes) the database and brings it to the current schema.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         let open_error = |source| StateError::Open { path: path.to_owned(), source };
@@ -67,7 +75,7 @@ impl Database {
                 .and_then(|()| connection.execute_batch(SETTINGS))
                 .map_err(open_error)?;
         }
-        migrations::run(&mut connection)?;
+        migrations::run(&mut connection, path)?;
         let (sender, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("database".into())

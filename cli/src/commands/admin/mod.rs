@@ -5,6 +5,7 @@ mod init;
 mod preseed;
 mod questions;
 mod shutdown;
+mod upgrade;
 mod waitready;
 
 use super::verbs;
@@ -13,6 +14,7 @@ verbs! {
     Admin {
         Init(init::Init),
         Shutdown(shutdown::Shutdown),
+        Upgrade(upgrade::Upgrade),
         Waitready(waitready::Waitready),
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn gateway_plan(hull_dir: &Path, cgroups: &Cgroups, executable: &Path
         pool: None,
     };
     let mut plan = plan(wishes)?;
-    plan.descriptors = 2;
+    plan.descriptors = 1;
     plan.program = PROGRAM.into();
     plan.mounts.push(program_mount(executable));
     Ok(plan)

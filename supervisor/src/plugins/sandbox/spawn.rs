@@ -230,7 +230,10 @@ impl Start<'_> {
         let namespace = if self.namespace.is_some() { "enter" } else { "make" };
         let arguments = ["hulld", "--sandbox", &descriptors.len().to_string(), target, namespace];
         let arguments = arguments.map(c_string).into_iter().collect::<Result<Vec<_>, _>>()?;
-        let program = c_string(self.stage.as_os_str().as_encoded_bytes())?;
+        // The file may have been replaced since this process was started from it.
+        let own = crate::sys::own_program().is_ok_and(|own| own == self.stage);
+        let program = if own { std::path::Path::new("/proc/self/exe") } else { self.stage };
+        let program = c_string(program.as_os_str().as_encoded_bytes())?;
         let stage = blocking(|| hull_sys::spawn::spawn(&program, &arguments, &[], &table))?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
