@@ -21,5 +21,5 @@ pub use cut::{Campaign, Report};
 pub use daemon::{Settings, Target, programs};
 pub use disk::Disk;
 pub use host::{Host, Instance};
-pub use websocket::Websocket;
 pub use rest::{Answer, KeepAlive, Rest};
+pub use websocket::Websocket;

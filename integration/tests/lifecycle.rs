@@ -104,7 +104,7 @@ fn renaming_keeps_the_files() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("old")?;
     web.exec(&["sh", "-c", "echo here > /root/note"])?.ok()?;
-    assert!(host.client(&["move", "old", "new"])?.stderr.contains("Renaming of running instance not allowed"));
+    assert!(host.client(&["move", "old", "new"])?.stderr.contains("Renaming of running container not allowed"));
     web.change("stop", true)?;
     host.client(&["move", "old", "new"])?.ok()?;
     let renamed = hull_integration::Instance { host: &host, name: "new".into() };

@@ -75,7 +75,9 @@ mod tests {
         let begin = Instant::now();
         let looks = (0..20).map(|_| {
             let over = over.clone();
-            at_within(Duration::from_millis(100), Path::new("/hung"), move |_| over.lock().unwrap().recv().unwrap_or_default())
+            at_within(Duration::from_millis(100), Path::new("/hung"), move |_| {
+                over.lock().unwrap().recv().unwrap_or_default()
+            })
         });
         let answers = futures::future::join_all(looks).await;
         assert!(answers.iter().all(Result::is_err));

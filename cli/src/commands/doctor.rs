@@ -118,7 +118,7 @@ mod tests {
             "wrong    space: none\n         free some\n",
             "wrong    plugin storage-x@fast: out of service\n",
             "serves /1.0/storage-pools/fast",
-            "1970-01-01 00:00:00 UTC: killed by signal 6",
+            "0001-01-01 00:00:00 UTC: killed by signal 6",
             "in the kernel at fuse_wait+0x1",
             "to clear it: hull plugin restart storage-x\n",
             "ok       plugin image-y: ready\n",

@@ -74,7 +74,6 @@ async fn hand_over(
     })
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

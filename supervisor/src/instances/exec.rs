@@ -83,8 +83,7 @@ impl Command {
         let spec = self.operation(Class::Task);
         let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
         if self.post.record_output {
-            return operations
-                .start(spec, move |operation| async move { self.recorded(stdin, &operation).await });
+            return operations.start(spec, move |operation| async move { self.recorded(stdin, &operation).await });
         }
         let (stdout, stderr) = (null().map_err(no_descriptor)?, null().map_err(no_descriptor)?);
         let streams = ExecStreams::Given { stdin, stdout, stderr };
@@ -96,9 +95,8 @@ impl Command {
                 let work = move |operation| following.run(tasks, operation);
                 operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
             }
-            Err(error) => operations.start(spec, move |operation| async move {
-                report(&operation, shell_status(&error).ok_or(error)?)
-            }),
+            Err(error) => operations
+                .start(spec, move |operation| async move { report(&operation, shell_status(&error).ok_or(error)?) }),
         }
     }
 

@@ -14,8 +14,8 @@ mod message;
 mod notify;
 mod run;
 mod store;
-mod trim;
 mod succession;
+mod trim;
 
 pub(crate) use client::ended;
 pub use client::{Exited, KeeperClient, Shutdown, Verdict};
