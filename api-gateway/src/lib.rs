@@ -9,6 +9,8 @@
 mod connection;
 mod descriptor;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod process;
 mod sys;

@@ -28,7 +28,7 @@ impl Target {
 }
 
 /// Where this build's programs are.
-pub(crate) fn programs() -> Result<PathBuf> {
+pub fn programs() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HULL_TEST_PROGRAMS") {
         return Ok(path.into());
     }
@@ -38,15 +38,30 @@ pub(crate) fn programs() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// What a daemon is started with beyond its directory.
+#[derive(Debug, Default)]
+pub struct Settings {
+    pub environment: Vec<(String, PathBuf)>,
+    /// Where its programs are, if not where this build has put them.
+    pub programs: Option<PathBuf>,
+}
+
 pub(crate) struct Daemon {
     pub(crate) target: Target,
     directory: PathBuf,
     child: Option<Child>,
+    pub(crate) environment: Vec<(String, PathBuf)>,
+    /// Where its programs are.
+    pub(crate) programs: PathBuf,
+    /// A file that stands over the kernel's boot id for this daemon: the host seems to have been restarted.
+    pub(crate) boot_id: Option<PathBuf>,
 }
 
 impl Daemon {
-    pub(crate) fn start(target: Target, directory: &Path) -> Result<Self> {
-        let mut daemon = Self { target, directory: directory.to_owned(), child: None };
+    pub(crate) fn start(target: Target, directory: &Path, settings: Settings) -> Result<Self> {
+        let Settings { environment, programs: given } = settings;
+        let (directory, programs) = (directory.to_owned(), given.map_or_else(programs, Ok)?);
+        let mut daemon = Self { target, directory, child: None, environment, programs, boot_id: None };
         daemon.spawn()?;
         Ok(daemon)
     }
@@ -64,8 +79,8 @@ impl Daemon {
         let log = std::fs::File::options().create(true).append(true).open(self.directory.join("daemon.log"))?;
         let mut command = match self.target {
             Target::Hull => {
-                let mut command = Command::new(programs()?.join("hulld"));
-                command.env("HULL_DIR", &self.directory);
+                let mut command = self.hulld()?;
+                command.env("HULL_DIR", &self.directory).envs(self.environment.clone());
                 command
             }
             Target::Lxd => {
@@ -81,6 +96,24 @@ impl Daemon {
             rest.get("/1.0").ok().filter(|answer| answer.status == 200)
         })
         .with_context(|| self.log())?;
+        Ok(())
+    }
+
+    fn hulld(&self) -> Result<Command> {
+        let program = self.programs.join("hulld");
+        let Some(boot_id) = &self.boot_id else { return Ok(Command::new(program)) };
+        // In a mount namespace of its own, and with the same process number from beginning to end.
+        let mut command = Command::new("unshare");
+        let script = "mount --bind \"$1\" /proc/sys/kernel/random/boot_id && exec \"$2\"";
+        command.args(["--mount", "sh", "-c", script, "sh"]).arg(boot_id).arg(program);
+        Ok(command)
+    }
+
+    /// Ends the keeper as a power failure would; the others are the caller's.
+    pub(crate) fn cut(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill()?;
+        child.wait()?;
         Ok(())
     }
 

@@ -6,12 +6,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::command::{Finished, run, until};
-use crate::daemon::{Daemon, Target, programs};
+use crate::daemon::{Daemon, Settings, Target, programs};
 use crate::rest::Rest;
-use crate::{image, leaks};
+use crate::{fault, image, leaks};
 
 /// See the module. Dropped, it ends its instances and its daemon.
 pub struct Host {
@@ -31,19 +33,31 @@ pub struct Instance<'a> {
 impl Host {
     /// A fresh daemon with nothing in it.
     pub fn empty() -> Result<Self> {
+        Self::placed(|_, _| Ok(Settings::default()))
+    }
+
+    /// The same, `prepare` having made what is to be at its directory and said how it is started: it is given the story's
+    /// folder and the directory.
+    pub fn placed(prepare: impl FnOnce(&Path, &Path) -> Result<Settings>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hull-test-").tempdir()?;
         // The root users of instances must get through to their files, and they are others here.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let directory = folder.path().join("state");
         std::fs::create_dir_all(&directory)?;
-        let before = leaks::of(folder.path());
-        let daemon = Daemon::start(Target::of_environment(), &directory)?;
+        let before = leaks::of(folder.path(), &directory);
+        let settings = prepare(folder.path(), &directory)?;
+        let daemon = Daemon::start(Target::of_environment(), &directory, settings)?;
         Ok(Self { rest: Rest::new(daemon.socket()), daemon, before, network: None, folder })
     }
 
     /// With a pool `default` on driver `dir`, the profile `default` using it, and the image `busybox`.
     pub fn ready() -> Result<Self> {
-        let host = Self::empty()?;
+        Self::empty()?.furnished()
+    }
+
+    /// What [`Host::ready`] has beyond [`Host::empty`].
+    pub fn furnished(self) -> Result<Self> {
+        let host = self;
         host.rest.post("/1.0/storage-pools", &json!({"name": "default", "driver": "dir", "config": {}}))?.metadata()?;
         let root = json!({"type": "disk", "path": "/", "pool": "default"});
         host.rest.put("/1.0/profiles/default", &json!({"config": {}, "devices": {"root": root}}))?.metadata()?;
@@ -54,7 +68,12 @@ impl Host {
 
     /// The same with a bridge of its own for `eth0`.
     pub fn with_network() -> Result<Self> {
-        let mut host = Self::ready()?;
+        Self::ready()?.networked()
+    }
+
+    /// What [`Host::with_network`] has beyond [`Host::ready`].
+    pub fn networked(self) -> Result<Self> {
+        let mut host = self;
         let name = format!("ht{:08x}", rand::random::<u32>());
         let config = json!({"ipv4.address": format!("10.{}.{}.1/24", rand::random_range(100..250), rand::random_range(0..250)), "ipv4.nat": "true", "ipv6.address": "none"});
         host.rest.post("/1.0/networks", &json!({"name": name, "type": "bridge", "config": config}))?.metadata()?;
@@ -73,6 +92,11 @@ impl Host {
 
     pub fn network(&self) -> Option<&str> {
         self.network.as_deref()
+    }
+
+    /// Of the daemon's API.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.socket()
     }
 
     /// A place for the story's files.
@@ -178,6 +202,56 @@ impl Host {
         self.daemon.spawn()
     }
 
+    /// The power fails: every process of the daemon and its instances is gone at once, and with them what the kernel kept for
+    /// them. `meanwhile` happens before it comes back, with another boot id.
+    pub fn restart_host_after(&mut self, meanwhile: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        self.daemon.cut()?;
+        fault::clear_kernel(self.folder.path(), &self.directory())?;
+        meanwhile(self)?;
+        let boot_id = self.folder.path().join("boot_id");
+        let [a, b] = rand::random::<[u64; 2]>();
+        std::fs::write(
+            &boot_id,
+            format!(
+                "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}\n",
+                a >> 32,
+                a & 0xffff,
+                (a >> 16) & 0xfff,
+                b & 0xfff,
+                b >> 16
+            ),
+        )?;
+        self.daemon.boot_id = Some(boot_id);
+        self.daemon.spawn()
+    }
+
+    /// SIGKILL to the supervisor.
+    pub fn kill_supervisor(&self) -> Result<()> {
+        let supervisor = self.supervisor().context("there is no supervisor")?;
+        Ok(kill(Pid::from_raw(supervisor), Signal::SIGKILL)?)
+    }
+
+    /// Stops every process of the daemon (not of instances) where it is, while `look` runs.
+    pub fn halted<T>(&self, look: impl FnOnce() -> Result<T>) -> Result<T> {
+        let keeper = self.daemon.pid().context("there is no daemon")?;
+        let mut stopped: Vec<i32> = vec![keeper];
+        stopped.extend(self.supervisor());
+        stopped.extend(fault::processes_below(&self.directory(), "plugins"));
+        for pid in &stopped {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGSTOP); // one that has just ended
+        }
+        let seen = look();
+        for pid in stopped.iter().rev() {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGCONT);
+        }
+        seen
+    }
+
+    /// Where this build's programs are.
+    pub fn programs() -> Result<PathBuf> {
+        programs()
+    }
+
     pub fn log(&self) -> String {
         self.daemon.log()
     }
@@ -185,15 +259,42 @@ impl Host {
     /// Deletes everything through the API, ends the daemon, and proves that the host is as it was.
     pub fn assert_nothing_leaked(mut self) -> Result<()> {
         self.clean_up()?;
+        self.assert_no_stale_descriptors()?;
         self.daemon.stop()?;
-        let (before, folder) = (self.before.clone(), self.folder.path().to_owned());
+        let (before, folder, directory) = (self.before.clone(), self.folder.path().to_owned(), self.directory());
         let mut last = Ok(());
         // Namespaces end a moment after their last process.
         let gone = until("nothing is left", Duration::from_secs(10), || {
-            last = leaks::none_left(&before, &folder);
+            last = leaks::none_left(&before, &folder, &directory);
             last.is_ok().then_some(())
         });
         gone.and(last).with_context(|| self.daemon.log())
+    }
+
+    /// Disk, kernel and API say the same.
+    pub fn assert_whole(&self) -> Result<()> {
+        crate::cut::assert_whole(self)
+    }
+
+    /// Like [`Host::assert_nothing_leaked`], but the host goes on: its directory is on a disk that is to be unmounted.
+    pub fn leave(&mut self) -> Result<()> {
+        self.clean_up()?;
+        self.assert_no_stale_descriptors()?;
+        self.daemon.stop()
+    }
+
+    /// With no instance left, neither keeper nor supervisor holds anything of one.
+    fn assert_no_stale_descriptors(&self) -> Result<()> {
+        if self.target() == Target::Lxd {
+            return Ok(());
+        }
+        let mut last = Ok(());
+        let clean = until("no descriptor of an instance is left", Duration::from_secs(10), || {
+            let pids = self.daemon.pid().into_iter().chain(self.supervisor());
+            last = pids.map(leaks::no_stale_descriptors).collect();
+            last.is_ok().then_some(())
+        });
+        clean.and(last).with_context(|| self.daemon.log())
     }
 
     fn clean_up(&self) -> Result<()> {
@@ -299,7 +400,13 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
+/// A plugin's program is `/plugin` in its sandbox, whichever it is; its own name is its first argument: `storage-dir@default`.
 fn program_of(pid: i32) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    Some(path.file_name()?.to_string_lossy().into_owned())
+    if path != Path::new("/plugin") {
+        return Some(path.file_name()?.to_string_lossy().into_owned());
+    }
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
+    Some(name.split('@').next()?.to_owned())
 }

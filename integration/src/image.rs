@@ -79,3 +79,18 @@ pub(crate) fn busybox(folder: &Path) -> Result<PathBuf> {
     std::fs::remove_dir_all(folder.join("image"))?;
     Ok(tarball)
 }
+
+/// A whole image of a few bytes: to be imported, not to be run.
+pub(crate) fn tiny(folder: &Path) -> Result<PathBuf> {
+    let (root, tarball) = (folder.join("tiny"), folder.join("tiny.tar.gz"));
+    if tarball.exists() {
+        return Ok(tarball);
+    }
+    std::fs::create_dir_all(root.join("rootfs/etc"))?;
+    std::fs::write(root.join("rootfs/etc/hostname"), "tiny\n")?;
+    std::fs::write(root.join("metadata.yaml"), METADATA.replace("busybox", "tiny"))?;
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(&root).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]);
+    run(&mut tar, "")?.ok()?;
+    Ok(tarball)
+}

@@ -4,13 +4,20 @@
 //! `HULL_TEST_TARGET=lxd` the same stories run against real LXD: one that LXD fails is a wrong story.
 
 mod command;
+mod cut;
 mod daemon;
+mod disk;
+mod fault;
 mod host;
 mod image;
 mod leaks;
 mod rest;
+mod websocket;
 
 pub use command::{Finished, run, until};
-pub use daemon::Target;
+pub use cut::{Campaign, Report};
+pub use daemon::{Settings, Target, programs};
+pub use disk::Disk;
 pub use host::{Host, Instance};
 pub use rest::{Answer, Rest};
+pub use websocket::Websocket;

@@ -34,6 +34,8 @@ pub enum Code {
     Corrupt,
     /// A bug, or a failure nobody foresaw.
     Internal,
+    /// As many calls run and wait as may; Hull says this itself, before the driver hears of the call.
+    Overloaded,
 }
 
 /// Whether the same call may be tried again.
@@ -62,6 +64,7 @@ impl DriverError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let retry = match code {
             Code::Busy | Code::Unavailable | Code::Crashed => Retry::After(Duration::from_millis(100)),
+            Code::Overloaded => Retry::After(Duration::from_secs(1)),
             _ => Retry::Never,
         };
         Self { code, message: message.into(), key: None, causes: Vec::new(), hint: None, retry }

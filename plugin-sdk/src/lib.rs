@@ -33,16 +33,24 @@ pub mod testing;
 
 pub use error::{Code, DriverError, Retry};
 pub use host::{Host, HostClient, HostHandle, Progress, ServiceSpec, ServiceState};
+#[doc(hidden)] // the messages themselves; the other contracts' are in their modules
+pub use host::{HostRequest, HostResponse};
 pub use hull_wire::*;
 pub use id::{DeviceName, Fingerprint, InstanceId, InvalidId, NetworkName, OperationId, PoolName, VolumeName};
 pub use lifecycle::{
     CONTRACT, ContractRange, Description, Driver, Handle, Health, Hello, HostHello, Lifecycle, LifecycleClient,
     Recovered, StoredHandle,
 };
+#[doc(hidden)]
+pub use lifecycle::{LifecycleRequest, LifecycleResponse};
 pub use logging::init as init_logging;
-pub use manifest::{Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User};
+pub use manifest::{
+    HelperManifest, Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User,
+};
 pub use schema::{ConfigKey, ConfigMap, ValueKind};
-pub use serve::{DRIVER_FD, HOST_FD, LIFECYCLE_FD, serve_image, serve_instance, serve_network, serve_storage};
+pub use serve::{
+    DRIVER_FD, HELPER_FD, HOST_FD, LIFECYCLE_FD, caller_left, serve_image, serve_instance, serve_network, serve_storage,
+};
 pub use tarpc;
 pub use tarpc::context::Context;
 

@@ -41,7 +41,7 @@ pub struct Hello {
 }
 
 /// What a driver is and can do. Hull asks this instead of knowing drivers by name.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
     /// The word users write: `dir`, `bridge`, `container`, `debian`.
     pub driver: String,
@@ -52,9 +52,32 @@ pub struct Description {
     pub config: Vec<ConfigKey>,
     /// Keys of the smaller objects in them: a volume's, a NIC's.
     pub item_config: Vec<ConfigKey>,
+    /// How many calls Hull has running at once: so many questions, and so many changes beside them.
+    pub concurrency: u32,
+    /// How many more of each wait for their turn; beyond that a call is refused ([`crate::Code::Overloaded`]).
+    pub queue: u32,
+}
+
+impl Default for Description {
+    fn default() -> Self {
+        Self {
+            driver: String::new(),
+            version: String::new(),
+            capabilities: Vec::new(),
+            config: Vec::new(),
+            item_config: Vec::new(),
+            concurrency: Self::CONCURRENCY,
+            queue: Self::QUEUE,
+        }
+    }
 }
 
 impl Description {
+    /// The bound of a driver that does not think about it: enough to keep a disk and a few processors busy.
+    pub const CONCURRENCY: u32 = 32;
+    /// A burst that is worth waiting for.
+    pub const QUEUE: u32 = 256;
+
     pub fn can(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|one| one == capability)
     }
@@ -95,17 +118,31 @@ pub enum Health {
     Unhealthy { why: String },
 }
 
-/// The first channel of every plugin. Order: `hello`, then `describe`, then `recover` until all handles are through.
+/// The first channel of every plugin. Order: `hello`, `describe`, `recover` until all handles are through, `health`, `take_charge`.
+///
+/// Two processes of a plugin may live at a time: an upgrade starts the new one beside the old.
+/// ```text
+/// old  … serves ───────────────────────────────┬ hand_over ┐            ┌ drain ─ end
+/// new  hello ─ describe ─ recover ─ health ────┘           └ take_charge┴ serves …
+/// ```
+/// Hull sends no call between `hand_over` and the answer to `take_charge`. If the new process fails there, the old one is told
+/// to `take_charge` again.
 #[tarpc::service]
 pub trait Lifecycle {
     /// The handshake; must be answered within a second of the start.
     async fn hello(host: HostHello) -> Hello;
     async fn describe() -> Description;
-    /// One answer for each handle, in their order. Called in batches that fit a frame.
+    /// One answer for each handle, in their order. Called in batches that fit a frame; again, before `take_charge`, for objects
+    /// that are new since. A predecessor may live and serve: look for the objects, but change nothing and take nothing.
     async fn recover(handles: Vec<StoredHandle>) -> Result<Vec<Recovered>, DriverError>;
     async fn health() -> Health;
     /// Finish what runs, take no more work. The process is ended afterwards.
     async fn drain() -> Result<(), DriverError>;
+    /// A successor is ready: let go of what only one process may hold, and leave in Hull's store what the successor needs.
+    /// Wait for running calls that would interfere with it; others go on beside it until they are through.
+    async fn hand_over() -> Result<(), DriverError>;
+    /// From now on this process is the one that serves; what a predecessor left is there. Also called when there was none.
+    async fn take_charge() -> Result<(), DriverError>;
 }
 
 /// The part of a driver that is the same for every kind. Only `describe` has no default.
@@ -119,5 +156,15 @@ pub trait Driver: Clone + 'static {
 
     fn health(&self) -> impl Future<Output = Health> {
         async { Health::Ready }
+    }
+
+    /// See [`Lifecycle::hand_over`]. The default is for drivers that two processes can run of at a time.
+    fn hand_over(&self) -> impl Future<Output = Result<(), DriverError>> {
+        async { Ok(()) }
+    }
+
+    /// See [`Lifecycle::take_charge`].
+    fn take_charge(&self) -> impl Future<Output = Result<(), DriverError>> {
+        async { Ok(()) }
     }
 }

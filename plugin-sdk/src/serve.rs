@@ -5,11 +5,14 @@
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use futures::StreamExt;
 use hull_sys::message::inherited;
 use tarpc::server::{BaseChannel, Channel, Serve};
 use tarpc::{RequestName, ServerError};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::image::ImageSource;
@@ -27,6 +30,8 @@ pub const LIFECYCLE_FD: i32 = 3;
 pub const DRIVER_FD: i32 = 4;
 /// [`crate::Host`], served by Hull.
 pub const HOST_FD: i32 = 5;
+/// The socket to the helper, if the manifest asks for one.
+pub const HELPER_FD: i32 = 6;
 
 pub fn serve_storage<D: Driver + StorageDriver>(make: impl FnOnce(HostHandle) -> D) -> ExitCode {
     main(PluginKind::Storage, make, StorageDriver::serve)
@@ -103,7 +108,7 @@ where
     });
     let tasks = TaskTracker::new();
     let driver = make(HostHandle::new(host.client));
-    let lifecycle = Common { kind, driver: driver.clone(), tasks: tasks.clone() };
+    let lifecycle = Common { kind, driver: driver.clone(), tasks: tasks.clone(), turn: Rc::default() };
     let owned = OwnedTasks { inner: contract(driver), tasks };
     tokio::task::spawn_local(serve_on(hull_wire::accept(sockets.driver)?, owned));
     serve_on(hull_wire::accept(sockets.lifecycle)?, lifecycle.serve()).await;
@@ -120,6 +125,20 @@ where
     let mut requests = std::pin::pin!(BaseChannel::with_defaults(transport).execute(serve));
     while let Some(request) = requests.next().await {
         tokio::task::spawn_local(request);
+    }
+}
+
+tokio::task_local! {
+    /// Cancelled when nobody waits for the request's answer any more.
+    static CALLER_LEFT: CancellationToken;
+}
+
+/// Resolves when nobody waits for the current call any more: it was cancelled, or its deadline is over. Long work that
+/// can be given up without a trace (a download, a build) selects on it; what does not is finished as usual.
+pub async fn caller_left() {
+    match CALLER_LEFT.try_with(CancellationToken::clone) {
+        Ok(left) => left.cancelled().await,
+        Err(_not_in_a_call) => std::future::pending().await,
     }
 }
 
@@ -141,7 +160,10 @@ where
 
     async fn serve(self, context: tarpc::context::Context, request: S::Req) -> Result<S::Resp, ServerError> {
         let id = hull_wire::request_id(&context);
+        let waiting = CancellationToken::new();
+        let _caller = waiting.clone().drop_guard();
         let work = crate::logging::within_request(id, self.inner.serve(context, request));
+        let work = CALLER_LEFT.scope(waiting, work);
         self.tasks.spawn_local(work).await.unwrap_or_else(|error| {
             Err(ServerError::new(std::io::ErrorKind::Other, format!("the driver's handler panicked: {error}")))
         })
@@ -153,6 +175,8 @@ struct Common<D> {
     kind: PluginKind,
     driver: D,
     tasks: TaskTracker,
+    /// `hand_over` and `take_charge` one after the other: the second may come because the first took too long.
+    turn: Rc<Mutex<()>>,
 }
 
 impl<D: Driver> Lifecycle for Common<D> {
@@ -181,5 +205,15 @@ impl<D: Driver> Lifecycle for Common<D> {
         self.tasks.close();
         self.tasks.wait().await;
         Ok(())
+    }
+
+    async fn hand_over(self, _: tarpc::context::Context) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.driver.hand_over().await
+    }
+
+    async fn take_charge(self, _: tarpc::context::Context) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.driver.take_charge().await
     }
 }

@@ -77,12 +77,14 @@ pub trait StorageDriver {
     async fn open_pool(pool: PoolName, config: ConfigMap) -> Result<(), DriverError>;
     async fn pool_usage() -> Result<Usage, DriverError>;
 
-    /// Makes a volume. Reports progress (`unpack`, `copy`). On failure, or if cancelled, nothing is left behind.
+    /// Makes a volume, which outlives a power failure once this has answered. Reports progress (`unpack`, `copy`). On
+    /// failure, or if cancelled, nothing is left behind.
     ///
     /// # Errors
     /// `Corrupt`: the image is damaged, climbs out of its root or exceeds its limits. `NoSpace`.
     async fn create_volume(op: OperationId, volume: NewVolume) -> Result<Option<Handle>, DriverError>;
-    /// Deletes a volume; one that is gone is `Ok`. Space may be reclaimed after the answer.
+    /// Deletes a volume; one that is gone is `Ok`. Space may be reclaimed after the answer; a power failure does not bring
+    /// it back.
     async fn delete_volume(op: OperationId, volume: VolumeName) -> Result<(), DriverError>;
     async fn rename_volume(op: OperationId, from: VolumeName, to: VolumeName) -> Result<(), DriverError>;
     /// Mounts a volume, or returns where it is. Repeated calls return the same tree.
@@ -97,7 +99,9 @@ pub trait StorageDriver {
     async fn resize_volume(op: OperationId, volume: VolumeName, bytes: Option<u64>)
     -> Result<Option<u64>, DriverError>;
 
-    /// Given all volumes Hull knows: which are missing, and which carry Hull's mark but are not known.
+    /// Given all volumes Hull knows: which are missing, and what carries Hull's mark but is not known and can be removed
+    /// without loss (half-made volumes, copies of images). A whole volume of an instance or user that Hull does not know is
+    /// from another state of its database: the driver logs and leaves it.
     /// `known` may come in several calls; the answer is due when `last` is true.
     async fn reconcile(known: Vec<VolumeName>, last: bool) -> Result<Reconciled, DriverError>;
     /// Deletes what `reconcile` found unknown, half-made volumes included.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,19 +16,22 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Cgroups;
 use crate::events::Bus;
+use crate::gates::Gates;
 use crate::gateway;
 use crate::handles::Handles;
 use crate::hull::{Hull, Parts};
 use crate::images::Images;
 use crate::instances::{self, Instances};
 use crate::keeper::{KeeperClient, SUPERVISOR_FD, Shutdown};
-use crate::networks::{self, Networks};
+use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::{self, Plugins};
 use crate::profiles::Profiles;
+use crate::recovery::{self, Recovery};
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
@@ -71,16 +74,22 @@ pub fn main() -> ExitCode {
 
 /// The directories, and the lock that makes this the only supervisor on them.
 fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
+    // Group `hull` gets through to the socket, and nobody to anything else.
     let folders = [
         ("", 0o711),
         ("database", 0o700),
         ("images", 0o700),
         ("logs", 0o700),
-        ("storage-pools", 0o711),
-        ("plugins", 0o711),
+        ("storage-pools", 0o700),
+        ("plugins", 0o700),
     ];
     for (name, mode) in folders {
-        std::fs::DirBuilder::new().recursive(true).mode(mode).create(directory.join(name))?;
+        let path = directory.join(name);
+        let given = name.is_empty() && path.exists(); // then its mode is the administrator's
+        std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path)?;
+        if !given {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        }
     }
     let file = File::options().create(true).append(true).open(directory.join("lock"))?;
     // A predecessor that was killed this moment gives the lock back when the kernel has buried it.
@@ -95,7 +104,7 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<(), Failure> {
     let cgroups = Cgroups::open(directory)?;
     let hull = assemble(directory, &executable, &keeper, cgroups.clone()).await?;
     let ended = instances::adopt_all(&hull).await?;
-    take_up(&hull, ended).await?;
+    recovery::take_up(&hull, ended).await?;
 
     let stop = CancellationToken::new();
     let settings = gateway::Settings { hull_dir: directory.to_owned(), executable, cgroups: cgroups.clone() };
@@ -124,6 +133,8 @@ async fn assemble(
     cgroups: Cgroups,
 ) -> Result<Hull, Failure> {
     let path = directory.join("database/hull.db");
+    let events = Bus::new();
+    let warned = events.clone();
     let (database, nouns) = {
         let directory = directory.to_owned();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
@@ -135,6 +146,7 @@ async fn assemble(
                 Networks::load(&database)?,
                 Images::load(&directory, &database)?,
                 Instances::load(&database)?,
+                Warnings::load(&database, warned)?,
             );
             Ok((database, nouns))
         })
@@ -149,8 +161,7 @@ async fn assemble(
         handles: Arc::new(handles.clone()),
     };
     let plugins = Plugins::start(settings).await?;
-    let events = Bus::new();
-    let (server, profiles, storage, networks, images, instances) = nouns;
+    let (server, profiles, storage, networks, images, instances, warnings) = nouns;
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
@@ -158,6 +169,8 @@ async fn assemble(
         operations: Registry::new(events.clone()),
         events,
         tasks: TaskTracker::new(),
+        gates: Gates::default(),
+        recovery: Recovery::default(),
         plugins,
         cgroups,
         keeper: keeper.clone(),
@@ -167,42 +180,11 @@ async fn assemble(
         networks,
         images,
         instances,
+        warnings,
     });
     handles.set(hull.clone());
+    hull.tasks.spawn(plugins::announce_failures(hull.plugins.clone(), hull.events.clone()));
     Ok(hull)
-}
-
-/// Claims what cut plans are about, then takes them up and brings networks up, beside the API.
-async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> Result<(), Failure> {
-    let cut = hull.journal.open_entries().await?;
-    let guards: Vec<_> = cut.iter().map(|entry| instances::guard(entry, hull)).collect();
-    let hull_for_task = hull.clone();
-    hull.tasks.spawn(async move {
-        let hull = hull_for_task;
-        let networks = tokio::spawn(networks::ensure_all(hull.clone()));
-        for (entry, guard) in cut.iter().zip(guards) {
-            if let Err(error) = resume(entry, &hull).await {
-                tracing::error!(kind = entry.kind, operation = entry.operation, %error, "cannot take up a cut plan; tried again at the next start");
-            }
-            drop(guard);
-        }
-        if networks.await.is_err() {
-            tracing::error!("bringing up the networks failed");
-        }
-        instances::start_again(&hull, ended).await;
-    });
-    Ok(())
-}
-
-async fn resume(entry: &crate::state::Entry, hull: &Hull) -> Result<(), crate::api::ApiError> {
-    if instances::resume_plans(entry, hull).await?
-        || crate::storage::resume_plans(entry, hull).await?
-        || networks::resume_plans(entry, hull).await?
-        || crate::images::resume_plans(entry, hull).await?
-    {
-        return Ok(());
-    }
-    Err(crate::api::ApiError::internal("this hulld knows no such plan"))
 }
 
 /// By the keeper's signal, or by a client of the API.

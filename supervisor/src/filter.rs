@@ -3,19 +3,21 @@
 //! Works on the rendered JSON, so that every field a client sees can be asked for. Clauses are taken from left to right
 //! without precedence, as LXD does.
 
+use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::ApiError;
 
-/// A client's expression may become this many bytes.
-const LARGEST_EXPRESSION: usize = 1 << 20;
+/// A client's expression may become this many bytes: a few letters can ask for gigabytes.
+const LARGEST_EXPRESSION: usize = 256 << 10;
+const MOST_CLAUSES: usize = 64;
 
 /// A parsed filter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Filter(Vec<Clause>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Clause {
     /// How this clause joins the ones before it.
     join: Join,
@@ -23,6 +25,8 @@ struct Clause {
     field: String,
     equal: bool,
     value: String,
+    /// What `value` describes, if it is an expression. Made once, whatever the number of objects.
+    expression: Option<Regex>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +48,9 @@ impl Filter {
                 "or" => Join::Or,
                 _ => return Err(invalid("clause has no logical operator")),
             };
+            if clauses.len() == MOST_CLAUSES {
+                return Err(invalid("more than 64 clauses"));
+            }
             rest = after;
             clauses.push(clause(join, &mut rest)?);
         }
@@ -68,15 +75,15 @@ impl Clause {
 
     /// The same text, or one that the value describes as a whole; `^` and `$` in it say otherwise. Case does not matter.
     fn describes(&self, text: &str) -> bool {
-        if text.eq_ignore_ascii_case(&self.value) {
-            return true;
-        }
-        let anchored = self.value.contains(['^', '$']);
-        let pattern = if anchored { self.value.clone() } else { format!("^(?:{})$", self.value) };
-        let expression =
-            regex::RegexBuilder::new(&pattern).case_insensitive(true).size_limit(LARGEST_EXPRESSION).build();
-        expression.is_ok_and(|expression| expression.is_match(text))
+        text.eq_ignore_ascii_case(&self.value)
+            || self.expression.as_ref().is_some_and(|expression| expression.is_match(text))
     }
+}
+
+fn expression(value: &str) -> Option<Regex> {
+    let anchored = value.contains(['^', '$']);
+    let pattern = if anchored { value.to_owned() } else { format!("^(?:{value})$") };
+    RegexBuilder::new(&pattern).case_insensitive(true).size_limit(LARGEST_EXPRESSION).build().ok()
 }
 
 fn clause(join: Join, rest: &mut &[String]) -> Result<Clause, ApiError> {
@@ -97,7 +104,7 @@ fn clause(join: Join, rest: &mut &[String]) -> Result<Clause, ApiError> {
         _ => return Err(invalid("unsupported operation")),
     };
     let value = next().ok_or_else(|| invalid("clause has no value"))?;
-    Ok(Clause { join, negated, field, equal, value })
+    Ok(Clause { join, negated, field, equal, expression: expression(&value), value })
 }
 
 /// Words between spaces; quotes keep spaces in a word.
@@ -165,13 +172,14 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused() {
-        assert_eq!(Filter::parse(Some("")).unwrap(), None);
+        assert!(Filter::parse(Some("")).unwrap().is_none());
         for (bad, why) in [
             ("bad", "no operator"),
             ("a eq", "no value"),
             ("a is b", "unsupported"),
             ("a eq b c", "logical"),
             ("a eq \"b", "unterminated"),
+            (&format!("a eq b{}", " or a eq b".repeat(64)), "64 clauses"),
         ] {
             let error = Filter::parse(Some(bad)).unwrap_err();
             assert!(error.message.contains(why), "{bad}: {error}");

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use hull_plugin::{ConfigMap, PoolName, Recovered, StoredHandle};
 
 use crate::hull::Hull;
-use crate::plugins::HandleSource;
+use crate::plugins::{HandleSource, Notice};
+use crate::warnings;
 
 /// Answers from the nouns. Plugins exist before the nouns do: until [`Handles::set`], there is nothing to recover.
 #[derive(Clone, Default)]
@@ -15,6 +16,23 @@ impl Handles {
     pub(crate) fn set(&self, hull: Hull) {
         // Set once, at the start of the daemon.
         let _ = self.0.set(hull);
+    }
+}
+
+impl Handles {
+    /// A process that has just started knows of nothing half-made by its predecessor: what is there is compared.
+    fn collect_after(&self, plugin: &str, pool: Option<&PoolName>) {
+        let Some(hull) = self.0.get().cloned() else { return };
+        let network = plugin.strip_prefix("network-").map(str::to_owned);
+        match (pool.cloned(), network) {
+            (Some(pool), _) => {
+                drop(hull.clone().tasks.spawn(async move { crate::storage::collect(&hull, &pool).await }))
+            }
+            (None, Some(driver)) => {
+                drop(hull.clone().tasks.spawn(async move { crate::networks::collect(&hull, &driver).await }))
+            }
+            (None, None) => {}
+        }
     }
 }
 
@@ -34,7 +52,8 @@ impl HandleSource for Handles {
         }
     }
 
-    fn recovered(&self, plugin: &str, _: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
+    fn recovered(&self, plugin: &str, pool: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
+        self.collect_after(plugin, pool);
         for (object, outcome) in outcomes {
             match outcome {
                 Recovered::Adopted => tracing::debug!(plugin, object, "recovered"),
@@ -52,5 +71,11 @@ impl HandleSource for Handles {
 
     fn pool_config(&self, pool: &PoolName) -> Option<ConfigMap> {
         self.0.get()?.storage.find(pool.as_str()).map(|pool| pool.config.clone())
+    }
+
+    fn noticed(&self, plugin: &str, pool: Option<&PoolName>, notice: Notice) {
+        if let Some(hull) = self.0.get() {
+            warnings::of_plugin(&hull.warnings, plugin, pool, notice);
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Cgroups;
 use crate::events::Bus;
+use crate::gates::Gates;
 use crate::images::Images;
 use crate::instances::Instances;
 use crate::keeper::KeeperClient;
@@ -17,9 +18,11 @@ use crate::networks::Networks;
 use crate::operations::Registry;
 use crate::plugins::Plugins;
 use crate::profiles::Profiles;
+use crate::recovery::Recovery;
 use crate::server::Server;
 use crate::state::{Database, Journal};
 use crate::storage::Storage;
+use crate::warnings::Warnings;
 
 /// The supervisor, shared by everything that runs in it.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) operations: Registry,
     /// Everything that runs beside requests; awaited when the daemon ends.
     pub(crate) tasks: TaskTracker,
+    pub(crate) gates: Gates,
+    pub(crate) recovery: Recovery,
     pub(crate) plugins: Plugins,
     pub(crate) cgroups: Cgroups,
     pub(crate) keeper: KeeperClient,
@@ -44,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) networks: Networks,
     pub(crate) images: Images,
     pub(crate) instances: Instances,
+    pub(crate) warnings: Warnings,
 }
 
 impl Hull {

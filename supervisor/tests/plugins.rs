@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::{Host, order};
 use hull_plugin::{Code, OperationId};
-use hulld::plugins::PluginState;
+use hulld::plugins::{HandleSource, Notice, PluginState};
 
 #[tokio::test]
 async fn a_plugin_starts_on_first_need_and_is_back_after_sigkill() {
@@ -47,7 +47,7 @@ async fn a_plugin_that_dies_of_every_call_is_given_up_with_its_signal_in_the_err
     let begin = Instant::now();
     assert!(order(&pool, "pid").await.is_err());
     assert!(begin.elapsed() < Duration::from_millis(100));
-    host.plugins.restart("storage-probe").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::Gently).await.unwrap();
     assert_eq!(order(&pool, "pid").await, Ok(1));
     host.close().await;
 }
@@ -78,12 +78,12 @@ async fn the_sandbox_grants_what_the_manifest_says_and_nothing_else() {
         ("proc", refused("NotFound")),
         ("write-root", refused("ReadOnlyFilesystem")),
         ("write-usr", refused("ReadOnlyFilesystem")),
-        ("network", refused("NetworkUnreachable")),
+        ("network", refused("PermissionDenied")),
         ("execute", refused("PermissionDenied")),
         ("chroot", refused("PermissionDenied")),
         ("unshare", refused("PermissionDenied")),
         ("user", Ok(0)),
-        ("interfaces", Ok(1)),
+        ("interfaces", Ok(0)), // not even asked for
     ] {
         assert_eq!(order(&pool, attempt).await, result, "{attempt}");
     }
@@ -114,6 +114,31 @@ async fn a_volume_can_be_nowhere_but_in_its_pool() {
 }
 
 #[tokio::test]
+async fn smuggled_descriptors_are_closed_and_wrong_ones_refused() {
+    let host = Host::new().await;
+    let pool = host.pool();
+    order(&pool, "pid").await.unwrap();
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for _ in 0..3 {
+        assert!(order(&pool, "smuggle").await.is_err(), "a connection with nonsense on it ends");
+        host.plugins.restart("storage-probe").await.unwrap();
+        assert_eq!(order(&pool, "pid").await, Ok(1));
+    }
+    let op = OperationId::random();
+    let refused = pool.mounted(&op, &"container/pipe".parse().unwrap()).await.unwrap_err().to_string();
+    host.plugins.restart("storage-probe").await.unwrap();
+    assert_eq!(order(&pool, "pid").await, Ok(1), "after {refused}");
+    // Those of a process that has just ended are closed a moment later.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while open() > before && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(open() <= before, "{} descriptors, {before} before", open());
+    host.close().await;
+}
+
+#[tokio::test]
 async fn what_a_plugin_stores_survives_it_and_its_services_live_on() {
     let host = Host::new().await;
     let pool = host.pool();
@@ -131,6 +156,129 @@ async fn what_a_plugin_stores_survives_it_and_its_services_live_on() {
 
     assert_eq!(order(&pool, "stop-service").await, Ok(1));
     assert_eq!(order(&pool, "service-pid").await, Ok(0));
+    host.close().await;
+}
+
+#[tokio::test]
+async fn what_a_driver_cannot_take_is_refused_at_once_and_questions_are_answered_meanwhile() {
+    let host = Host::new().await;
+    let pool = host.pool();
+    order(&pool, "pid").await.unwrap();
+    std::fs::write(host.directory.path().join("pool/slow"), "200").unwrap();
+    let room = host.plugins.room(hull_plugin::PluginKind::Storage, "probe", Some(&"default".parse().unwrap()));
+    assert_eq!((room.running, room.waiting), (4, 32));
+
+    let create = |number: usize| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let volume = hull_plugin::storage::NewVolume {
+                name: format!("container/c{number}").parse().unwrap(),
+                content: hull_plugin::storage::ContentKind::FileSystem,
+                config: Default::default(),
+                source: hull_plugin::storage::VolumeSource::Empty,
+            };
+            pool.create_volume(&OperationId::random(), &volume).await.map(drop)
+        })
+    };
+    let begin = Instant::now();
+    let all: Vec<_> = (0..100).map(create).collect();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    pool.pool_usage().await.unwrap(); // does not wait behind them
+    let statistics = &host.plugins.statistics().await["storage-probe@default"];
+    assert_eq!((statistics.in_flight, statistics.queued), (36, 32), "{statistics:?}");
+    assert_eq!(statistics.errors["overloaded"], 64);
+    assert!(begin.elapsed() < Duration::from_millis(1800), "the questions waited for the changes");
+
+    let mut refused = 0;
+    for one in all {
+        if let Err(error) = one.await.unwrap() {
+            assert_eq!(error.code, Code::Overloaded, "{error}");
+            assert!(error.to_string().contains("`create_volume` of plugin `storage-probe@default`"), "{error}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 64);
+    let statistics = &host.plugins.statistics().await["storage-probe@default"];
+    assert_eq!((statistics.in_flight, statistics.queued), (0, 0));
+    assert!(statistics.p99_microseconds > 200_000 && statistics.memory_bytes > 100_000, "{statistics:?}");
+    host.close().await;
+}
+
+/// Keeps what it is told of processes.
+#[derive(Default)]
+struct Listener(std::sync::Mutex<Vec<(String, Notice)>>);
+
+impl HandleSource for Listener {
+    fn handles(&self, _: &str, _: Option<&hull_plugin::PoolName>) -> Vec<hull_plugin::StoredHandle> {
+        Vec::new()
+    }
+    fn recovered(&self, _: &str, _: Option<&hull_plugin::PoolName>, _: Vec<(String, hull_plugin::Recovered)>) {}
+    fn pool_config(&self, _: &hull_plugin::PoolName) -> Option<hull_plugin::ConfigMap> {
+        Some(hull_plugin::ConfigMap::new())
+    }
+    fn noticed(&self, plugin: &str, pool: Option<&hull_plugin::PoolName>, notice: Notice) {
+        let process = pool.map_or_else(|| plugin.to_owned(), |pool| format!("{plugin}@{pool}"));
+        self.0.lock().unwrap().push((process, notice));
+    }
+}
+
+#[tokio::test]
+async fn bad_times_are_noticed_and_that_they_are_over() {
+    let listener = std::sync::Arc::new(Listener::default());
+    let host = Host::with(listener.clone()).await;
+    let pool = host.pool();
+    let taken = || std::mem::take(&mut *listener.0.lock().unwrap());
+    order(&pool, "pid").await.unwrap();
+    assert_eq!(taken(), [("storage-probe@default".to_owned(), Notice::PoolOpened)]);
+    for _ in 0..2 {
+        order(&pool, "die").await.unwrap_err();
+    }
+    let notices: Vec<Notice> = taken().into_iter().map(|(_, notice)| notice).collect();
+    assert!(notices.iter().any(|one| matches!(one, Notice::KeepsEnding { how } if how.contains("SIG"))), "{notices:?}");
+    assert!(notices.iter().any(|one| matches!(one, Notice::OutOfService { .. })), "{notices:?}");
+    assert!(!notices.contains(&Notice::Works));
+
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::ByForce).await.unwrap();
+    order(&pool, "pid").await.unwrap();
+    assert!(taken().iter().any(|(_, notice)| *notice == Notice::Works));
+    order(&pool, "pid").await.unwrap();
+    assert!(taken().is_empty(), "it is news only once");
+    host.close().await;
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_is_found_out() {
+    let host = Host::new().await;
+    let pool = host.pool();
+    order(&pool, "pid").await.unwrap();
+    let well = host.plugins.examined().await;
+    assert_eq!(well[0].complaint, None);
+    let pid = nix::unistd::Pid::from_raw(running_pid(&host));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let begin = Instant::now();
+    let hung = host.plugins.examined().await;
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(hung[0].complaint.as_ref().is_some_and(|why| why.contains("no sign of life")), "{hung:?}");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    order(&pool, "pid").await.unwrap();
+    host.close().await;
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_process_is_put_down() {
+    let host = Host::new().await;
+    let pool = host.pool();
+    order(&pool, "die").await.unwrap_err();
+    let statistics = &host.plugins.statistics().await["storage-probe@default"];
+    assert_eq!(statistics.crashes, 3, "{statistics:?}");
+    let observed = host.plugins.observed();
+    assert_eq!(observed[0].ends.len(), 3);
+    assert!(observed[0].ends[0].1.contains("SIG"), "{:?}", observed[0].ends);
+    order(&pool, "pid").await.unwrap();
+    host.plugins.restart("storage-probe", hulld::plugins::Restart::ByForce).await.unwrap();
+    order(&pool, "pid").await.unwrap();
+    let statistics = &host.plugins.statistics().await["storage-probe@default"];
+    assert_eq!((statistics.crashes, statistics.errors["crashed"]), (3, 1), "a restart on request is no crash");
     host.close().await;
 }
 

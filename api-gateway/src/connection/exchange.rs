@@ -152,7 +152,7 @@ async fn collect(connection: &mut Connection, body: &mut Body) -> Result<Vec<u8>
                 inbox.consume(taken);
                 body.consumed(taken);
             }
-            Step::More if inbox.receive(&connection.socket, INLINE).await? == 0 => {
+            Step::More if connection.patience.receive(inbox, &connection.socket, INLINE).await? == 0 => {
                 return Err(upload::truncated().into());
             }
             Step::More => {}

@@ -39,6 +39,13 @@ impl Inbox {
         }
     }
 
+    /// As if these bytes had been received.
+    pub(crate) fn append(&mut self, received: &[u8]) {
+        self.bytes.truncate(self.end);
+        self.bytes.extend_from_slice(received);
+        self.end = self.bytes.len();
+    }
+
     /// Receives at least one byte more, up to `capacity` unused ones in all; 0 is the end.
     /// The caller sees to it that less than `capacity` is filled.
     pub(crate) async fn receive(&mut self, from: &Descriptor, capacity: usize) -> io::Result<usize> {

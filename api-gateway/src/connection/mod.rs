@@ -6,12 +6,13 @@
 //!   │        body: pipe (large, pumped meanwhile)  │
 //!   └─▶ refusal: reply, close                      └─▶ upgrade: websocket or raw bytes
 //! ```
-//! Memory is bounded per connection and given back while the client is silent.
+//! Memory is bounded per connection and given back while the client is silent; [`patience`] bounds how long it may be.
 
-mod body;
+pub(crate) mod body;
 mod exchange;
-mod head;
+pub(crate) mod head;
 mod inbox;
+mod patience;
 mod raw;
 mod reply;
 mod serve;

@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hull_gateway_contract::Token;
+use tokio::time::Instant;
 
 use crate::connection::Inbox;
 use crate::connection::exchange::exchange;
 use crate::connection::head::{self, Head, MAX_HEAD, Persistence};
+use crate::connection::patience::Patience;
 use crate::connection::reply::{self, Manner};
 use crate::descriptor::Descriptor;
 use crate::failure::Refusal;
@@ -27,6 +29,7 @@ pub(crate) struct Connection {
     pub(crate) socket: Descriptor,
     pub(crate) inbox: Inbox,
     pub(crate) standing: Standing,
+    pub(crate) patience: Patience,
 }
 
 /// Whether hulld knows that the connection is over.
@@ -41,7 +44,8 @@ pub(crate) async fn serve(hub: Rc<Hub>, socket: OwnedFd, token: Token) {
     let mut standing = Standing::Valid;
     match Descriptor::client(socket) {
         Ok(socket) => {
-            let mut connection = Connection { hub: hub.clone(), token, socket, inbox: Inbox::default(), standing };
+            let (hub, inbox, patience) = (hub.clone(), Inbox::default(), Patience::default());
+            let mut connection = Connection { hub, token, socket, inbox, standing, patience };
             if let Err(error) = connection.run().await {
                 tracing::debug!(%error, "a connection broke");
             }
@@ -55,7 +59,7 @@ pub(crate) async fn serve(hub: Rc<Hub>, socket: OwnedFd, token: Token) {
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<()> {
+    pub(crate) async fn run(&mut self) -> io::Result<()> {
         while let Some(head) = self.next_head().await? {
             if exchange(self, head).await? == Persistence::Close || self.hub.draining.is_cancelled() {
                 break;
@@ -66,8 +70,13 @@ impl Connection {
 
     /// `None`: there will be no further request.
     async fn next_head(&mut self) -> io::Result<Option<Head>> {
+        let mut deadline = Instant::now() + self.patience.idle;
+        let mut begun = false;
         loop {
             if !self.inbox.is_empty() {
+                if !begun {
+                    (begun, deadline) = (true, Instant::now() + self.patience.head);
+                }
                 match head::parse(self.inbox.filled()) {
                     Ok(Some((head, length))) => {
                         self.inbox.consume(length);
@@ -80,8 +89,15 @@ impl Connection {
             self.inbox.release();
             let capacity = if self.inbox.filled().len() < FIRST_READ { FIRST_READ } else { MAX_HEAD };
             let received = tokio::select! {
+                biased; // a busy client needs no timer
                 received = self.inbox.receive(&self.socket, capacity) => received?,
                 () = self.hub.draining.cancelled() => 0,
+                () = tokio::time::sleep_until(deadline) => {
+                    if begun {
+                        return self.refuse(self.patience.with_head(), Manner::last()).await.map(|_| None);
+                    }
+                    0
+                }
             };
             if received == 0 {
                 return Ok(None);

@@ -15,6 +15,7 @@ use crate::connection::Inbox;
 use crate::connection::body::{Body, Step};
 use crate::connection::exchange::{Interruption, api_call, finish, not_stored};
 use crate::connection::head::{Head, Persistence};
+use crate::connection::patience::Patience;
 use crate::connection::reply::{self, Manner};
 use crate::connection::serve::{Connection, Standing};
 use crate::connection::transfer::{pipe, receive_into_pipe, store_pipe};
@@ -44,8 +45,8 @@ pub(crate) async fn upload(
     let hub = connection.hub.clone();
     let outcome = {
         let mut call = Box::pin(hub.call(call));
-        let (socket, inbox) = (&connection.socket, &mut connection.inbox);
-        let mut pump = Box::pin(pump(socket, inbox, &mut body, prefix, writer));
+        let source = Source { socket: &connection.socket, inbox: &mut connection.inbox, patience: connection.patience };
+        let mut pump = Box::pin(pump(source, &mut body, prefix, writer));
         match until_reply(&mut call, pump.as_mut()).await {
             Progress::Broke(cause, writer) => {
                 drop(call);
@@ -92,6 +93,13 @@ enum Settled {
     Reply(ApiReply),
     /// The answer can be sent, but the client is still sending what nobody will read.
     Unread(ApiReply),
+}
+
+/// Where a body comes from.
+struct Source<'a> {
+    socket: &'a Descriptor,
+    inbox: &'a mut Inbox,
+    patience: Patience,
 }
 
 /// How pumping ended.
@@ -150,8 +158,8 @@ async fn settle(
 }
 
 /// Moves the body into the pipe and closes it at the body's end.
-async fn pump(socket: &Descriptor, inbox: &mut Inbox, body: &mut Body, prefix: Vec<u8>, writer: Descriptor) -> Pumped {
-    match pump_into(socket, inbox, body, prefix, &writer).await {
+async fn pump(source: Source<'_>, body: &mut Body, prefix: Vec<u8>, writer: Descriptor) -> Pumped {
+    match pump_into(source, body, prefix, &writer).await {
         Ok(()) => Pumped::Complete,
         Err(Interruption::Broken(error)) if error.kind() == io::ErrorKind::BrokenPipe => Pumped::Unwanted,
         Err(cause) => Pumped::Broke(cause, writer),
@@ -159,8 +167,7 @@ async fn pump(socket: &Descriptor, inbox: &mut Inbox, body: &mut Body, prefix: V
 }
 
 async fn pump_into(
-    socket: &Descriptor,
-    inbox: &mut Inbox,
+    Source { socket, inbox, patience }: Source<'_>,
     body: &mut Body,
     prefix: Vec<u8>,
     writer: &Descriptor,
@@ -176,13 +183,14 @@ async fn pump_into(
                 body.consumed(length);
             }
             Step::More if body.contiguous() as usize > CHUNK => {
+                patience.with_body(socket.readable()).await?;
                 match receive_into_pipe(socket, writer, body.contiguous()).await? {
                     0 => return Err(truncated().into()),
                     moved => body.consumed(moved),
                 }
             }
             Step::More => {
-                if inbox.receive(socket, CHUNK).await? == 0 {
+                if patience.receive(inbox, socket, CHUNK).await? == 0 {
                     return Err(truncated().into());
                 }
             }
@@ -203,7 +211,9 @@ async fn skip(connection: &mut Connection, body: &mut Body) -> Result<bool, Inte
                 inbox.consume(length);
                 body.consumed(length);
             }
-            Step::More if inbox.receive(&connection.socket, CHUNK).await? == 0 => return Err(truncated().into()),
+            Step::More if connection.patience.receive(inbox, &connection.socket, CHUNK).await? == 0 => {
+                return Err(truncated().into());
+            }
             Step::More => {}
             Step::End => return Ok(true),
         }

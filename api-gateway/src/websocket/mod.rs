@@ -8,3 +8,4 @@ mod receiver;
 
 pub(crate) use bridge::{bridge_messages, bridge_stream};
 pub(crate) use handshake::accept_key;
+pub(crate) use receiver::{Received, Receiver};

@@ -5,12 +5,15 @@
 //! These are plain data: what is allowed is decided where it is used.
 
 mod certificate;
+mod doctor;
 mod event;
 mod exec;
 mod image;
 mod instance;
 mod network;
 mod operation;
+mod plugin;
+mod plugin_statistics;
 mod profile;
 mod project;
 mod response;
@@ -24,6 +27,7 @@ mod tolerant;
 mod warning;
 
 pub use certificate::{Certificate, CertificatePut, CertificatesPost};
+pub use doctor::{Doctor, DoctorCheck, DoctorEnd, DoctorPlugin};
 pub use event::{Event, EventLifecycle, EventLifecycleRequestor, EventLogging};
 pub use exec::{InstanceConsoleControl, InstanceConsolePost, InstanceExecControl, InstanceExecPost};
 pub use image::{
@@ -39,6 +43,8 @@ pub use network::{
     NetworkStateBridge, NetworkStateCounters, NetworkStateOvn, NetworkStateVlan, NetworksPost,
 };
 pub use operation::Operation;
+pub use plugin_statistics::PluginStatistics;
+pub use plugin::{Plugin, PluginContract, PluginProcess, PluginRestartPost, PluginUpgradePost};
 pub use profile::{Profile, ProfilePost, ProfilePut, ProfilesPost};
 pub use project::{Project, ProjectPost, ProjectPut, ProjectsPost};
 pub use response::{Response, ResponseType};

@@ -2,8 +2,9 @@
 
 use super::verbs::verbs;
 use super::{
-    admin, alias, completion, config, console, copy, create, delete, exec, file, image, info, list, monitor, network,
-    operation, power, profile, project, query, remote, rename, restore, snapshot, storage, version, warning,
+    admin, alias, completion, config, console, copy, create, delete, doctor, exec, file, image, info, list, monitor,
+    network, operation, plugin, power, profile, project, query, remote, rename, restore, snapshot, storage, version,
+    warning,
 };
 use crate::context::Context;
 use anyhow::Result;
@@ -25,6 +26,7 @@ verbs! {
         Copy(copy::Copy),
         #[command(visible_alias = "rm")]
         Delete(delete::Delete),
+        Doctor(doctor::Doctor),
         Exec(exec::Exec),
         /// Files inside instances
         #[command(subcommand)]
@@ -47,6 +49,9 @@ verbs! {
         #[command(subcommand)]
         Operation(operation::Operation),
         Pause(power::Pause),
+        /// Plugins: the processes that do the daemon's work
+        #[command(subcommand)]
+        Plugin(plugin::Plugin),
         /// Profiles: settings and devices that instances share
         #[command(subcommand)]
         Profile(profile::Profile),

@@ -4,7 +4,10 @@
 #![allow(clippy::print_stdout)] // its output is for the person who started it
 
 mod bench;
+mod crashes;
 mod demo;
+mod docs;
+mod fuzz;
 mod install;
 mod machine;
 mod setup;
@@ -27,8 +30,11 @@ struct Arguments {
 enum Task {
     Setup(setup::Setup),
     Demo(demo::Demo),
+    Docs(docs::Docs),
+    Fuzz(fuzz::Fuzz),
     Test(test::Test),
     Bench(bench::Bench),
+    Crashes(crashes::Crashes),
     Style(style::Style),
     Install(install::Install),
 }
@@ -47,8 +53,11 @@ fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Setup(task) => setup::run(&task),
         Task::Demo(task) => demo::run(&task),
+        Task::Docs(task) => docs::run(&task),
+        Task::Fuzz(task) => fuzz::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
+        Task::Crashes(task) => crashes::run(&task),
         Task::Style(task) => style::run(&task),
         Task::Install(task) => install::run(&task),
     }

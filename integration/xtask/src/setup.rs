@@ -58,6 +58,11 @@ pub(crate) fn for_running() -> Result<()> {
     install_packages(&[&BUILD[..], &RUN].concat())
 }
 
+/// What building and fuzzing needs: libFuzzer is C++.
+pub(crate) fn for_fuzzing() -> Result<()> {
+    install_packages(&[&BUILD[..], &["g++"]].concat())
+}
+
 fn install_packages(wanted: &[&str]) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         let list = wanted.join(" ");

@@ -8,6 +8,7 @@ pub mod attribute;
 pub mod descriptor;
 pub mod filesystem;
 pub mod fork;
+pub mod identity;
 pub mod message;
 pub mod mount;
 pub mod netlink;

@@ -8,6 +8,8 @@
 mod deadline;
 mod fd;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod transport;
 
 pub use deadline::{MAX_DEADLINE, RequestId, context, request_id};

@@ -166,7 +166,7 @@ impl<In: DeserializeOwned> Packets<In> {
     }
 }
 
-fn decode<In: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<In> {
+pub(crate) fn decode<In: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<In> {
     if bytes.len() > MAX_FRAME {
         return Err(io::Error::other("frame too long"));
     }

@@ -1,16 +1,7 @@
-//! The image source `file`: uploads. It delivers nothing by itself; it takes uploads apart and inspects image files.
-//!
-//! All reading happens in threads, never on the event loop: the other end of an upload may be as slow as it likes.
-
-mod driver;
-mod inspect;
-mod receive;
-
-#[cfg(test)]
-mod tests;
+//! The image source `file`; see the library.
 
 hull_plugin::manifest!("../plugin.toml");
 
 fn main() -> std::process::ExitCode {
-    hull_plugin::serve_image(driver::FileSource::new)
+    image_file::main()
 }

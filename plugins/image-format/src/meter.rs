@@ -63,11 +63,15 @@ pub(crate) struct Budget {
     limits: Limits,
     bytes: AtomicU64,
     inodes: AtomicU64,
+    memory: AtomicU64,
 }
+
+/// What may be kept in memory of an image's names and attributes until its end: a hundred times what a distribution needs.
+const LARGEST_MEMORY: u64 = 64 << 20;
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0) }
+        Self { limits, bytes: AtomicU64::new(0), inodes: AtomicU64::new(0), memory: AtomicU64::new(0) }
     }
 
     pub(crate) fn spend_bytes(&self, bytes: u64) -> Result<()> {
@@ -83,6 +87,14 @@ impl Budget {
         let max = self.limits.max_inodes;
         if self.inodes.fetch_add(1, Relaxed) >= max {
             return Err(Error::Corrupt(format!("the image unpacks to more than the allowed {max} files")));
+        }
+        Ok(())
+    }
+
+    /// For what is kept in memory until the end.
+    pub(crate) fn spend_memory(&self, bytes: u64) -> Result<()> {
+        if self.memory.fetch_add(bytes, Relaxed).saturating_add(bytes) > LARGEST_MEMORY {
+            return Err(Error::corrupt("the image has too many long names: no memory is left to keep them in"));
         }
         Ok(())
     }

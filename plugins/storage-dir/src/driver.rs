@@ -18,6 +18,7 @@ use hull_plugin::{
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
+use crate::failure::refused;
 use crate::locks::{Access, Locks};
 use crate::pool::Pool;
 use crate::reaper::Reaper;
@@ -132,6 +133,7 @@ impl Driver for DirDriver {
             capabilities: Vec::new(),
             config: vec![ConfigKey { live: false, ..ConfigKey::new("source", ValueKind::Path, "", source) }],
             item_config: vec![ConfigKey::new("size", ValueKind::Size, "", size)],
+            ..Description::default()
         }
     }
 
@@ -221,6 +223,11 @@ impl StorageDriver for DirDriver {
         let shared = meter.clone();
         let work = self.off_the_loop(&self.0.heavy, move || volumes::create(&pool, &name, &filling, &shared));
         self.reporting(&op, stage, &meter, work).await?;
+        // Beside the next volume's copying: whoever is through by now shares the flush.
+        self.light(|pool| {
+            pool.make_durable().map_err(|error| refused(error, "cannot make the new volume durable on the pool's disk"))
+        })
+        .await?;
         Ok(None)
     }
 
@@ -306,7 +313,7 @@ impl StorageDriver for DirDriver {
                     let _guard = self.0.locks.change(&volume).await;
                     self.light(move |pool| volumes::delete(&pool, &volume)).await?;
                 }
-                Unknown::HalfMade(name) => self.light(move |pool| volumes::discard_half_made(&pool, &name)).await?,
+                Unknown::HalfMade(name) => self.light(move |pool| pool.discard_half_made(&name)).await?,
             }
         }
         self.0.reaper.wake(&self.pool()?);

@@ -39,6 +39,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
+    /// As much is under way as may; the same request may succeed in a moment.
+    pub(crate) fn overloaded(message: impl Into<String>) -> Self {
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
     /// Puts this error below a broader statement of what failed.
     #[must_use]
     pub(crate) fn context(mut self, message: impl fmt::Display) -> Self {
@@ -63,12 +68,12 @@ impl From<DriverError> for ApiError {
             Code::InvalidConfig | Code::Corrupt | Code::Unsupported => StatusCode::BAD_REQUEST,
             Code::Permission => StatusCode::FORBIDDEN,
             Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Code::Unavailable | Code::Crashed => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unavailable | Code::Crashed | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Code::Cancelled | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let retry_after = match (error.code, error.retry) {
-            (Code::Unavailable | Code::Crashed, Retry::After(wait)) => Some(wait.as_secs().max(1)),
+            (Code::Unavailable | Code::Crashed | Code::Overloaded, Retry::After(wait)) => Some(wait.as_secs().max(1)),
             _ => None,
         };
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
@@ -84,7 +89,10 @@ impl From<StateError> for ApiError {
             message = format!("{message}: {cause}");
             source = cause.source();
         }
-        Self::internal(message)
+        match error {
+            StateError::Full { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, message),
+            _ => Self::internal(message),
+        }
     }
 }
 

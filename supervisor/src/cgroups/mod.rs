@@ -15,8 +15,10 @@ mod freeze;
 mod hierarchy;
 mod limits;
 mod tree;
+mod usage;
 
 pub use devices::{Access, DeviceKind};
 pub use hierarchy::CgroupError;
 pub use limits::CgroupLimits;
 pub use tree::{Cgroup, Cgroups};
+pub use usage::{CgroupUsage, CpuUsage, DiskUsage};

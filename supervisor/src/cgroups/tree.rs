@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -103,6 +104,9 @@ impl Cgroup {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(source) => return Err(CgroupError::Create { path, source }),
             }
+            // Drivers find their way through it as nobody; hulld's own umask is for hulld's files.
+            let seen = fs::set_permissions(&path, fs::Permissions::from_mode(0o755));
+            seen.map_err(|source| CgroupError::Create { path: path.clone(), source })?;
             if hierarchy.unified {
                 enable_controllers(hierarchy, &path);
             } else if hierarchy.has("cpuset") {

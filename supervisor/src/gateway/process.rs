@@ -77,7 +77,9 @@ async fn start(
     let (api, their_api) = packet_pair()?;
     let (output, their_output) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK)?;
     let theirs = [their_gateway.as_fd(), their_api.as_fd()];
-    let child = sandbox::spawn(&settings.executable, &plan, &theirs, their_output.as_fd(), Target::Supervisor).await?;
+    let mut child =
+        sandbox::spawn(&settings.executable, &plan, &theirs, their_output.as_fd(), Target::Supervisor).await?;
+    child.take_refusals().map(|refusals| tasks.spawn(refusals.follow()));
     tasks.spawn(log(output));
     let calls = BaseChannel::with_defaults(hull_wire::accept(api)?).execute(answerer.clone().serve());
     let serving = tasks.clone();

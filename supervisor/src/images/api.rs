@@ -90,8 +90,13 @@ async fn exported(State(hull): State<Hull>, scope: Scope, Path(prefix): Path<Str
 
 async fn refreshed(State(hull): State<Hull>, scope: Scope, Path(prefix): Path<String>) -> Reply {
     let image = found(&hull, &scope, &prefix)?;
-    let spec =
-        Spec { class: Class::Task, description: "Refreshing image", resources: Default::default(), may_cancel: false };
+    let spec = Spec {
+        class: Class::Task,
+        description: "Refreshing image",
+        resources: Default::default(),
+        may_cancel: false,
+        load: None,
+    };
     let work_hull = hull.clone();
     hull.operations
         .start(spec, move |operation| async move { refresh::refresh(&work_hull, &image.fingerprint, &operation).await })

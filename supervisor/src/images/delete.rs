@@ -6,15 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Image, volume_of};
 use super::store;
+use super::unpack::unpacking;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 
 pub(super) async fn delete(hull: &Hull, fingerprint: &Fingerprint) -> Result<(), ApiError> {
+    hull.recovery.through(Noun::Images).await;
     let _flight = hull.images.flights.board(format!("image/{fingerprint}")).await;
     let image = hull.images.find(fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;
-    let pools = hull.storage.pools().into_iter().map(|pool| pool.name.clone());
-    let pools = pools.filter(|pool| hull.storage.volume(pool, &image.volume()).is_some()).collect();
+    let pools: Vec<PoolName> = hull.storage.pools().into_iter().map(|pool| pool.name.clone()).collect();
+    let mut unpacking_ends = Vec::new();
+    for pool in &pools {
+        unpacking_ends.push(hull.images.flights.board(unpacking(fingerprint, pool)).await);
+    }
+    let pools = pools.into_iter().filter(|pool| hull.storage.volume(pool, &image.volume()).is_some()).collect();
     plans::execute(DeleteImage { image: (*image).clone(), pools }, hull, &OperationId::random()).await
 }
 
@@ -30,6 +38,10 @@ impl Plan for DeleteImage {
     const KIND: &'static str = "delete-image";
     const STEPS: &'static [&'static str] = &["volumes", "files"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    fn sites(&self) -> Vec<Site> {
+        self.pools.iter().cloned().map(Site::Pool).collect()
+    }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "files" {

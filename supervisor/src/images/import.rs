@@ -16,9 +16,11 @@ use super::files::Sinks;
 use super::model::{Alias, AliasName, Image, Source};
 use super::store;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::Handle;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::sys::read_memory;
 
 /// The longest metadata document, in bytes.
@@ -61,6 +63,7 @@ pub(super) async fn import(
         let known = [("fingerprint", fingerprint.to_string()), ("size", facts.size.to_string())];
         operation.update(Map::from_iter(known.map(|(key, value)| (key.to_owned(), Value::String(value)))));
     }
+    hull.recovery.through(Noun::Images).await;
     let _flight = hull.images.flights.board(format!("image/{fingerprint}")).await;
     if let Some(image) = hull.images.find(&fingerprint) {
         return match existing {
@@ -153,6 +156,10 @@ impl Plan for ImportImage {
     const KIND: &'static str = "import-image";
     const STEPS: &'static [&'static str] = &["files"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        Vec::new() // its files are hulld's own
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
         let Some(sinks) = self.sinks.clone() else { return Err(ApiError::internal("the image's files are gone")) };

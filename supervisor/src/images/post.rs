@@ -59,8 +59,9 @@ fn from_document(hull: Hull, post: ImagesPost) -> Reply {
         _ => return Err(ApiError::bad_request("Invalid images JSON")),
     }
     let work_hull = hull.clone();
-    hull.operations
-        .start(downloading(), move |operation| async move { fetch(&work_hull, post, source, &operation).await })
+    hull.operations.start(downloading().cancellable(), move |operation| async move {
+        fetch(&work_hull, post, source, &operation).await
+    })
 }
 
 async fn fetch(hull: &Hull, post: ImagesPost, source: ImagesPostSource, operation: &Handle) -> Result<(), ApiError> {
@@ -102,5 +103,6 @@ fn tell(image: &Image, operation: &Handle) {
 }
 
 fn downloading() -> Spec {
-    Spec { class: Class::Task, description: "Downloading image", resources: Default::default(), may_cancel: false }
+    let (class, description, resources) = (Class::Task, "Downloading image", Default::default());
+    Spec { class, description, resources, may_cancel: false, load: None }
 }

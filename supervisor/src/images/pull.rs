@@ -58,7 +58,11 @@ pub(super) async fn pull(
 ) -> Result<Arc<Image>, ApiError> {
     let ImageQuery { server, alias, architecture, instance_type } = &remote.query;
     let key = format!("pull/{}/{server}/{alias}/{architecture}/{instance_type}", remote.protocol);
-    let _flight = hull.images.flights.board(key).await;
+    let cancelled = || ApiError::bad_request("The operation was cancelled: nothing of the image is kept");
+    let _flight = tokio::select! {
+        flight = hull.images.flights.board(key) => flight,
+        () = given_up(operation) => return Err(cancelled()),
+    };
     let driver = remote.driver(hull).await?;
     let found = driver.resolve(&remote.query).await?;
     let source = remote.source(&found);
@@ -72,13 +76,25 @@ pub(super) async fn pull(
     let lent = sinks.lent().map_err(|error| ApiError::internal(format!("cannot copy a descriptor: {error}")))?;
     let fetching = OperationId::random();
     let fetched = driver.fetch(&fetching, &remote.query, &found, &lent);
-    reported(hull, &fetching, "download_progress", operation, fetched).await?;
+    let fetched = reported(hull, &fetching, "download_progress", operation, fetched);
+    tokio::select! {
+        fetched = fetched => fetched?,
+        // The driver hears that nobody waits any more and ends its work; the nameless files go with their last descriptor.
+        () = given_up(operation) => return Err(cancelled()),
+    }
     let mut properties = found.properties.clone();
     properties.extend(wishes.properties);
     let wishes = Wishes { properties, source: Some(source), ..wishes };
     let image = import::import(hull, sinks, wishes, Existing::Take, operation).await?;
     check_fingerprint(&found, &image)?;
     Ok(image)
+}
+
+async fn given_up(operation: Option<&Handle>) {
+    match operation {
+        Some(operation) => operation.given_up().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A source that publishes a fingerprint must deliver that content.

@@ -46,7 +46,10 @@ impl Images {
             known.aliases.insert(alias.name.clone(), Arc::new(alias));
         }
         let directory = ImageDirectory::open(&hull_directory.join("images"))?;
-        directory.sweep(|fingerprint| known.images.contains_key(fingerprint))?;
+        if let Err(error) = directory.sweep(|fingerprint| known.images.contains_key(fingerprint)) {
+            // Rubbish is no reason not to start.
+            tracing::warn!(error = crate::plugins::chain(&error), "cannot remove files that no image owns");
+        }
         Ok(Self { known: RwLock::new(known), directory, flights: Flights::default() })
     }
 

@@ -10,9 +10,11 @@ use super::model::volume_of;
 use super::progress::reported;
 use super::registry::Images;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::Handle;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::storage::{VolumeRow, insert_volume};
 
 impl Images {
@@ -28,7 +30,9 @@ impl Images {
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
         }
-        let _flight = self.flights.board(format!("image/{fingerprint}")).await;
+        hull.recovery.through(Noun::Images).await;
+        // One flight a pool: a slow one keeps nobody from unpacking the image elsewhere.
+        let _flight = self.flights.board(unpacking(fingerprint, pool)).await;
         if hull.storage.volume(pool, &volume).is_some() {
             return Ok(volume);
         }
@@ -44,6 +48,11 @@ impl Images {
         plans::execute(plan, hull, &OperationId::random()).await?;
         Ok(volume)
     }
+}
+
+/// What is boarded to make, or remove, the image's volume in a pool.
+pub(super) fn unpacking(fingerprint: &Fingerprint, pool: &PoolName) -> String {
+    format!("unpack/{pool}/{fingerprint}")
 }
 
 /// See the module.
@@ -74,6 +83,10 @@ impl Plan for UnpackImage {
     const KIND: &'static str = "unpack-image";
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.clone())]
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let image = hull.images.find(&self.fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;

@@ -1,18 +1,21 @@
 //! After a start of hulld: cut plans are taken up, and what still runs is taken over.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::busy::Busy;
 use super::create::Create;
 use super::delete::Delete;
 use super::model::InstanceName;
-use super::registry::{Busy, Entry, Live, Reservation, Running, RunningRow};
+use super::registry::{Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
 use super::{expand, power, settle, store, validate};
-use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::plans::{self, Plan};
+use crate::plans::Plan;
 use crate::state::{Entry as JournalEntry, StateError};
+use crate::warnings::Kind;
 use hull_plugin::{OperationId, ProcessFd};
 
 /// Keeps everybody else from what a cut plan is about, until it is taken up.
@@ -32,6 +35,13 @@ pub(crate) struct Guards {
     hull: Hull,
     names: Vec<InstanceName>,
     held: Vec<Guard>,
+}
+
+impl Guards {
+    /// The plan cannot be taken up now: requests are told that the instance is busy instead of waiting for it.
+    pub(crate) fn let_go_on(&mut self) {
+        self.hull.instances.recovering(&std::mem::take(&mut self.names), false);
+    }
 }
 
 impl Drop for Guards {
@@ -89,18 +99,13 @@ impl About for Rename {
     }
 }
 
-/// Takes up one of this noun's plans; `false` if it is not one.
-pub(crate) async fn resume_plans(entry: &JournalEntry, hull: &Hull) -> Result<bool, ApiError> {
-    Ok(plans::resume::<Create>(entry, hull).await?
-        || plans::resume::<Start>(entry, hull).await?
-        || plans::resume::<Delete>(entry, hull).await?
-        || plans::resume::<Rename>(entry, hull).await?)
-}
+crate::plans::of_noun!(Create, Start, Delete, Rename);
 
 /// Finds every instance that was running: still there, it is watched again; ended meanwhile, it is settled now.
 ///
-/// Called before the API answers: it asks no driver. Returns those that the host's restart has ended and that are to run.
+/// Called before the API answers: it asks no driver. Returns those that do not run and are to.
 pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError> {
+    let first = is_first(hull).await;
     let mut ended = Vec::new();
     for row in store::all_running(&hull.database).await? {
         let Some(entry) = row.instance.parse().ok().and_then(|name| hull.instances.get(&name).ok()) else { continue };
@@ -115,11 +120,15 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
             None => ended.push((entry, row)),
         }
     }
-    let to_start: Vec<_> = ended
-        .iter()
-        .filter(|(entry, row)| !row.process.is_of_this_boot() && starts_again(hull, entry))
-        .map(|(entry, _)| entry.clone())
-        .collect();
+    let by_the_host = ended.iter().filter(|(_, row)| !row.process.is_of_this_boot()).map(|(entry, _)| entry.clone());
+    let mut to_start: Vec<_> = by_the_host.filter(|entry| autostart(hull, entry).unwrap_or(true)).collect();
+    if first {
+        let ended_now = |entry: &Arc<Entry>| ended.iter().any(|(one, _)| Arc::ptr_eq(one, entry));
+        let others =
+            hull.instances.all().into_iter().filter(|entry| entry.live().running().is_none() && !ended_now(entry));
+        to_start
+            .extend(others.filter(|entry| autostart(hull, entry).unwrap_or_else(|| was_stopped_with_the_host(entry))));
+    }
     for (entry, row) in ended {
         // Until what it held is given back, nobody may start it again: the two would undo each other's work.
         let names = vec![entry.record().name.clone()];
@@ -145,26 +154,81 @@ fn adopt(hull: &Hull, entry: &Arc<Entry>, row: RunningRow, process: ProcessFd) {
     settle::watch(hull, entry, running);
 }
 
-/// `boot.autostart`, or as it was before.
-fn starts_again(hull: &Hull, entry: &Entry) -> bool {
+/// `boot.autostart`; `None`: as it was before.
+fn autostart(hull: &Hull, entry: &Entry) -> Option<bool> {
     let (config, _) = expand::expand(hull, &entry.record());
-    config.get("boot.autostart").and_then(|value| validate::parse_boolean(value)).unwrap_or(true)
+    config.get("boot.autostart").and_then(|value| validate::parse_boolean(value))
 }
 
-/// Starts what a restart of the host has ended, the most important first.
+/// Stopped by [`power::stop_all`], which leaves the note that it ran.
+fn was_stopped_with_the_host(entry: &Entry) -> bool {
+    entry.record().config.get("volatile.last_state.power").is_some_and(|power| power == "RUNNING")
+}
+
+/// Whether this is the start of the daemon, and not of another supervisor in place of one that crashed.
+async fn is_first(hull: &Hull) -> bool {
+    match hull.keeper.fetch(STARTED).await {
+        Ok(None) => {}
+        Ok(Some(_)) => return false,
+        Err(error) => {
+            tracing::warn!(%error, "the keeper does not say whether this is the daemon's start");
+            return false;
+        }
+    }
+    let noted = async { hull.keeper.store(STARTED, std::fs::File::open("/dev/null")?.as_fd()).await };
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "cannot note that the daemon has started");
+    }
+    true
+}
+
+/// What the keeper keeps from the daemon's start on.
+const STARTED: &str = "daemon/started";
+
+/// How long an instance whose pool, network or driver is not there yet is tried again after a start of the daemon.
+const PATIENCE: Duration = Duration::from_secs(600);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Starts what is to run, the most important first.
 pub(crate) async fn start_again(hull: &Hull, mut instances: Vec<Arc<Entry>>) {
-    let priority = |entry: &Arc<Entry>| {
+    let number = |entry: &Arc<Entry>, key: &str| {
         let (config, _) = expand::expand(hull, &entry.record());
-        config.get("boot.autostart.priority").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0)
+        config.get(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0)
     };
-    instances.sort_by_key(|entry| std::cmp::Reverse(priority(entry)));
+    instances.sort_by_key(|entry| std::cmp::Reverse(number(entry, "boot.autostart.priority")));
     for entry in instances {
         hull.instances.recovered(entry.record().name.as_str()).await;
         if let Err(error) = power::start_quietly(hull, &entry).await {
-            tracing::warn!(instance = %entry.record().name, %error, "cannot start the instance after the host's restart");
+            let name = &entry.record().name;
+            tracing::warn!(instance = %name, %error, "cannot start the instance with the daemon");
+            hull.warnings.raise(Kind::AutostartFailed, &name.url(), error.message.clone());
+            if error.status == http::StatusCode::SERVICE_UNAVAILABLE {
+                let (hull_for_task, entry) = (hull.clone(), entry.clone());
+                hull.tasks.spawn(async move { start_when_possible(&hull_for_task, &entry).await });
+            }
+            continue;
         }
-        let (config, _) = expand::expand(hull, &entry.record());
-        let delay = config.get("boot.autostart.delay").and_then(|text| text.parse().ok()).unwrap_or(0);
-        tokio::time::sleep(std::time::Duration::from_secs(delay)).await;
+        let delay = u64::try_from(number(&entry, "boot.autostart.delay")).unwrap_or(0);
+        tokio::time::sleep(Duration::from_secs(delay)).await;
     }
+}
+
+/// What it needs may come later: a disk that is mounted late, a bridge that is made by another service.
+async fn start_when_possible(hull: &Hull, entry: &Arc<Entry>) {
+    let (until, mut pause) = (Instant::now() + PATIENCE, FIRST_PAUSE);
+    let name = entry.record().name.clone();
+    while Instant::now() < until {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        let deleted = !hull.instances.get(&name).is_ok_and(|now| Arc::ptr_eq(&now, entry));
+        if deleted || entry.live().running().is_some() {
+            return;
+        }
+        match power::start_quietly(hull, entry).await {
+            Ok(()) => return tracing::info!(instance = %name, "started now that what it needs is there"),
+            Err(error) => tracing::debug!(instance = %name, %error, "still cannot be started"),
+        }
+    }
+    tracing::warn!(instance = %name, "not started with the daemon: what it needs did not come");
 }

@@ -15,7 +15,7 @@ use super::{bulk, configure, console, create, delete, exec, files, logs, power, 
 use crate::api::{ApiError, Json, Reply, Scope, check_etag, empty, sync, sync_tagged};
 use crate::filter::Filter;
 use crate::hull::Hull;
-use crate::operations::Spec;
+use crate::operations::{Load, Spec};
 
 pub(crate) fn routes() -> Router<Hull> {
     let machines = Router::new()
@@ -149,6 +149,7 @@ async fn move_to(
     let busy = entry.claim("rename")?;
     let url = entry.record().name.url();
     let spec = Spec::task("Renaming instance", "instances", url.clone()).also("containers", url);
+    let spec = spec.loading(pool_load(&hull, &entry));
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
         let result = rename::rename(&hull_for_task, &entry, to, operation.id()).await;
@@ -163,6 +164,7 @@ async fn remove(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>
     delete::check(&entry)?;
     let url = entry.record().name.url();
     let spec = Spec::task("Deleting instance", "instances", url.clone()).also("containers", url);
+    let spec = spec.loading(pool_load(&hull, &entry));
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
         let result = delete::delete(&hull_for_task, &entry, operation.id()).await;
@@ -257,6 +259,11 @@ async fn not_yet(State(hull): State<Hull>, scope: Scope, Path(name): Path<String
 async fn no_snapshots(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     find(&hull, &scope, &name)?;
     sync(&Vec::<String>::new())
+}
+
+/// The work on an instance counts as work on its pool.
+fn pool_load(hull: &Hull, entry: &Entry) -> Option<Load> {
+    entry.record().pool.as_ref().and_then(|pool| hull.storage.load_of(hull, pool))
 }
 
 /// The instance, once nothing of a crash is left on it.

@@ -13,6 +13,7 @@ use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
 use super::{cgroup, create, devices, expand, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 
 /// Replaces what a PUT may change. Hull's own notes (`volatile.*`) stay unless the client changes them by name.
@@ -133,6 +134,7 @@ async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
     if limited(&config) != limited(&old_config) {
         cgroup::set_limits(hull, &record, &config)?;
     }
+    let _inside = hull.gates.enter([Site::Networks]).await;
     let change = Change { hull, entry, record: &record, running, operation: OperationId::random() };
     let gone = expand::effective(&old_devices).filter(|(name, device)| devices.get(*name) != Some(*device));
     for (name, device) in gone {

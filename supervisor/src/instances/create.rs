@@ -12,6 +12,7 @@ use super::expand;
 use super::model::Record;
 use super::{idmap, pet_name, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::{Handle, Spec};
 use crate::plans::{self, AfterCrash, Plan};
@@ -63,7 +64,12 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
         created_at: Utc::now().timestamp(),
         last_used_at: 0,
     };
-    let spec = Spec::task("Creating instance", "instances", name.url()).also("containers", name.url()).cancellable();
+    // Not its own work yet, but known already: where it will be done.
+    let (_, expanded) = expand::expand(hull, &record);
+    let pool = expand::root_disk(&expanded).and_then(|(_, root)| PoolName::new(root.get("pool")?).ok());
+    let load = pool.and_then(|pool| hull.storage.load_of(hull, &pool));
+    let spec = Spec::task("Creating instance", "instances", name.url()).also("containers", name.url());
+    let spec = spec.cancellable().loading(load);
     let (hull_for_task, source) = (hull.clone(), post.source);
     hull.operations.start(spec, move |operation| run(hull_for_task, record, source, operation))
 }
@@ -130,6 +136,7 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
         pool,
         fingerprint: image.map(|image| image.fingerprint.clone()),
         operation: Some(operation.clone()),
+        foreign: false,
     };
     plans::execute(plan, &hull, operation.id()).await
 }
@@ -171,6 +178,9 @@ pub(super) struct Create {
     /// For progress and cancelling; a plan taken up after a crash has nobody waiting.
     #[serde(skip)]
     operation: Option<Handle>,
+    /// The volume's name is taken by one that Hull does not know: not ours to remove.
+    #[serde(skip)]
+    foreign: bool,
 }
 
 impl Create {
@@ -186,7 +196,7 @@ impl Create {
     }
 
     /// Copies the image's unpacked volume of this pool, which is made by whoever needs it first.
-    async fn make_volume(&self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    async fn make_volume(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let source = match &self.fingerprint {
             Some(fingerprint) => {
                 VolumeSource::Volume(hull.images.ensure_unpacked(hull, &self.pool, fingerprint, operation).await?)
@@ -200,8 +210,9 @@ impl Create {
             config: ConfigMap::new(),
             source,
         };
-        hull.storage.handle(hull, &pool).await?.create_volume(operation, &volume).await?;
-        Ok(())
+        let made = hull.storage.handle(hull, &pool).await?.create_volume(operation, &volume).await;
+        self.foreign = made.as_ref().is_err_and(|error| error.code == Code::AlreadyExists);
+        Ok(made.map(drop)?)
     }
 
     fn cancelled(&self) -> Result<(), ApiError> {
@@ -219,13 +230,21 @@ impl Plan for Create {
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.clone())]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.cancelled()?;
         self.make_volume(hull, operation).await?;
-        self.cancelled()
+        // What is made now stays, or is taken back by the plan: an unpacked image is kept for the next instance.
+        self.operation.as_ref().map_or(Ok(()), Handle::past_cancelling)
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        if self.foreign || hull.storage.volume(&self.pool, &self.record.name.volume()).is_some() {
+            return Ok(());
+        }
         let pool = hull.storage.pool(&self.pool)?;
         let deleted =
             hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await;

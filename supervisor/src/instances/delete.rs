@@ -10,10 +10,11 @@ use super::model::Record;
 use super::registry::Entry;
 use super::{store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
-/// The caller holds the instance's [`super::registry::Busy`], or is what follows its end.
+/// The caller holds the instance's [`super::busy::Busy`], or is what follows its end.
 pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     check(entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
@@ -43,6 +44,10 @@ impl Plan for Delete {
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
 
+    fn sites(&self) -> Vec<Site> {
+        self.record.pool.iter().cloned().map(Site::Pool).collect()
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let Some(pool) = &self.record.pool else { return Ok(()) };
         let pool = hull.storage.pool(pool)?;
@@ -67,6 +72,7 @@ impl Plan for Delete {
         }
         super::logs::removed(hull, &self.record.name);
         hull.instances.remove(&self.record.name);
+        hull.warnings.forget(&self.record.name.url());
         hull.events.lifecycle("instance-deleted", &self.record.name.url());
     }
 }

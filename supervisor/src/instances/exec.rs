@@ -8,7 +8,7 @@ use axum::response::Response;
 use hull_api::InstanceExecPost;
 use hull_gateway_contract::Upgrade;
 use hull_plugin::instance::{ExecSpec, ExecStreams, Executed, TerminalSize};
-use hull_plugin::{Code, ConfigMap, DriverError, OperationId, SocketFd, StreamFd};
+use hull_plugin::{Code, ConfigMap, DriverError, OperationId, ProcessFd, SocketFd, StreamFd};
 use hull_sys::message;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -59,9 +59,10 @@ impl Command {
                     let mut streams = executed_streams(&mut executed);
                     self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
                 };
+                let process = executed.process.try_clone().map_err(no_descriptor)?;
                 let controlled = Controlled { terminal: executed.terminal, process: executed.process };
                 self.hull.tasks.spawn(exec_control::serve(control, controlled, done.clone()));
-                (ends, Status::Running(executed.status))
+                (ends, Status::Running(executed.status, process))
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
@@ -77,7 +78,7 @@ impl Command {
             metadata,
             Some(websockets),
             move |operation| async move {
-                let code = status.wait().await;
+                let code = status.wait(&operation).await;
                 done.cancel();
                 report(&operation, code)
             },
@@ -113,7 +114,7 @@ impl Command {
     async fn unwatched(&self, streams: ExecStreams, operation: &Handle) -> Result<Ended, ApiError> {
         let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
         match driver.exec(operation.id(), &self.spec(), &streams).await {
-            Ok(executed) => Status::Running(executed.status).wait().await,
+            Ok(executed) => Status::Running(executed.status, executed.process).wait(operation).await,
             Err(error) => Ok(shell_status(&error).ok_or(error)?),
         }
     }
@@ -121,7 +122,7 @@ impl Command {
     fn operation(&self, class: Class) -> Spec {
         let url = self.entry.record().name.url();
         let spec = Spec::task("Executing command", "instances", url.clone()).also("containers", url);
-        Spec { class, ..spec }
+        Spec { class, ..spec }.cancellable()
     }
 
     fn size(&self) -> Option<TerminalSize> {
@@ -217,7 +218,7 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
 }
 
 enum Status {
-    Running(StreamFd),
+    Running(StreamFd, ProcessFd),
     Known(Ended),
 }
 
@@ -242,12 +243,24 @@ impl Ended {
 }
 
 impl Status {
-    async fn wait(self) -> Result<Ended, ApiError> {
-        let pipe = match self {
+    /// Who cancels the operation kills the command.
+    async fn wait(self, operation: &Handle) -> Result<Ended, ApiError> {
+        let (pipe, process) = match self {
             Self::Known(ended) => return Ok(ended),
-            Self::Running(pipe) => pipe,
+            Self::Running(pipe, process) => (pipe, process),
         };
-        let bytes = read_pipe(pipe.into_owned(), 4).await.map_err(no_descriptor)?;
+        let reading = read_pipe(pipe.into_owned(), 4);
+        tokio::pin!(reading);
+        let bytes = tokio::select! {
+            bytes = &mut reading => bytes,
+            () = operation.given_up() => {
+                // One that has ended this moment is what was wanted.
+                let _ = hull_sys::process::signal(&process, Some(nix::sys::signal::Signal::SIGKILL));
+                drop(reading.await);
+                return Err(ApiError::bad_request("The operation was cancelled: the command was killed"));
+            }
+        };
+        let bytes = bytes.map_err(no_descriptor)?;
         let raw: [u8; 4] = bytes
             .try_into()
             .map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;

@@ -19,7 +19,7 @@ fn largest(path: &str) -> IdRange {
 }
 
 /// Lines are `owner:first:count` (`man 5 subuid`).
-fn largest_in(text: &str) -> Option<IdRange> {
+pub(super) fn largest_in(text: &str) -> Option<IdRange> {
     let ranges = text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
         let (owner, first, count) = (fields.next()?, fields.next()?, fields.next()?);

@@ -8,26 +8,35 @@ use hull_api::InstanceStatePut;
 use hull_plugin::OperationId;
 use hull_plugin::instance::StopSignal;
 
-use super::registry::{Busy, Entry, Live};
+use super::busy::{self, Busy};
+use super::registry::{Entry, Live};
 use super::{expand, start};
 use crate::api::ApiError;
 use crate::hull::Hull;
-use crate::operations::Spec;
+use crate::operations::{Handle, Spec};
 
 /// How long a killed instance may take to be settled.
 const SETTLING: Duration = Duration::from_secs(30);
+/// How long the end of the daemon waits for another verb on an instance.
+const OTHERS: Duration = Duration::from_secs(30);
 
 /// `PUT /1.0/instances/NAME/state`
 pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> Result<Response, ApiError> {
     let verb = Verb::of(&put)?;
     let url = entry.record().name.url();
-    let busy = entry.claim(verb.word())?;
-    let spec = Spec::task(verb.description(), "instances", url.clone()).also("containers", url);
+    let busy = verb.claim(&entry)?;
+    let mut spec = Spec::task(verb.description(), "instances", url.clone()).also("containers", url);
+    if verb.starts() {
+        spec = spec.loading(entry.record().pool.as_ref().and_then(|pool| hull.storage.load_of(hull, pool)));
+    }
+    if verb.waits_for_the_guest() {
+        spec = spec.cancellable();
+    }
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
         // What is wrong already is told by the operation, as LXD does: clients wait for it anyway.
         let result = match verb.check(&entry) {
-            Ok(()) => verb.run(&hull_for_task, &entry, operation.id()).await,
+            Ok(()) => verb.run(&hull_for_task, &entry, &busy, operation.id(), Some(&operation)).await,
             Err(error) => Err(error),
         };
         drop::<Busy>(busy);
@@ -69,7 +78,7 @@ impl Verb {
         }
     }
 
-    pub(super) fn word(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop(_) => "stop",
@@ -77,6 +86,26 @@ impl Verb {
             Self::Freeze => "freeze",
             Self::Unfreeze => "unfreeze",
         }
+    }
+
+    /// The right to do it, from a verb that only waits if need be.
+    pub(super) fn claim(self, entry: &Entry) -> Result<Busy, ApiError> {
+        if self.is_forced() { entry.claim_by_force(self.word()) } else { entry.claim(self.word()) }
+    }
+
+    /// Takes the instance from a verb that only waits for it.
+    fn is_forced(self) -> bool {
+        matches!(self, Self::Stop(How::Force) | Self::Restart(How::Force))
+    }
+
+    /// May be given up: the guest has the last word anyway.
+    fn waits_for_the_guest(self) -> bool {
+        matches!(self, Self::Stop(How::Clean(_)) | Self::Restart(How::Clean(_)))
+    }
+
+    /// Needs the instance's pool.
+    fn starts(self) -> bool {
+        matches!(self, Self::Start | Self::Restart(_))
     }
 
     pub(super) fn description(self) -> &'static str {
@@ -104,13 +133,25 @@ impl Verb {
         }
     }
 
-    pub(super) async fn run(self, hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
+    pub(super) async fn run(
+        self,
+        hull: &Hull,
+        entry: &Arc<Entry>,
+        busy: &Busy,
+        operation: &OperationId,
+        handle: Option<&Handle>,
+    ) -> Result<(), ApiError> {
+        let waiter = Waiter { busy, operation, cancelled: handle };
         match (self, entry.live()) {
             (Self::Start, Live::Frozen(_)) => thaw(hull, entry, operation).await,
             (Self::Start, _) => start::start(hull, entry, operation).await,
-            (Self::Stop(how), _) => stop(hull, entry, how, operation).await,
+            (Self::Stop(how), _) => stop(hull, entry, how, &waiter).await,
             (Self::Restart(how), _) => {
-                stop(hull, entry, how, operation).await?;
+                stop(hull, entry, how, &waiter).await?;
+                // From here on it is Hull's own work, which is neither overruled nor given up half-way.
+                busy.insist()?;
+                let not_cancelled = handle.map_or(Ok(()), Handle::past_cancelling);
+                not_cancelled.map_err(|error| error.context("The instance was stopped and not started again"))?;
                 start::start(hull, entry, operation).await?;
                 hull.events.lifecycle("instance-restarted", &entry.record().name.url());
                 Ok(())
@@ -146,20 +187,36 @@ async fn stop_together(hull: &Hull, stopping: Vec<Arc<Entry>>) {
         let (config, _) = expand::expand(hull, &entry.record());
         let patience = config.get("boot.host_shutdown_timeout").and_then(|text| text.parse().ok()).unwrap_or(30);
         let operation = OperationId::random();
-        let clean = stop(hull, &entry, How::Clean(Some(Duration::from_secs(patience))), &operation).await;
-        if clean.is_err()
-            && let Err(error) = kill(hull, &entry, &operation).await
-        {
+        entry.stops_with_host.store(true, std::sync::atomic::Ordering::Relaxed);
+        let claimed = match entry.claim_by_force("stop") {
+            Ok(busy) => Some(busy),
+            Err(_) => tokio::time::timeout(OTHERS, entry.claim_when_free("stop")).await.ok(),
+        };
+        let clean = match &claimed {
+            Some(busy) => {
+                let waiter = Waiter { busy, operation: &operation, cancelled: None };
+                stop(hull, &entry, How::Clean(Some(Duration::from_secs(patience))), &waiter).await.is_ok()
+            }
+            None => false,
+        };
+        if !clean && let Err(error) = kill(hull, &entry, &operation).await {
             tracing::error!(instance = %entry.record().name, %error, "cannot stop the instance");
         }
     });
     futures::future::join_all(stops).await;
 }
 
-async fn stop(hull: &Hull, entry: &Arc<Entry>, how: How, operation: &OperationId) -> Result<(), ApiError> {
+/// Who waits for a guest to shut itself down, and what ends the waiting early.
+struct Waiter<'a> {
+    busy: &'a Busy,
+    operation: &'a OperationId,
+    cancelled: Option<&'a Handle>,
+}
+
+async fn stop(hull: &Hull, entry: &Arc<Entry>, how: How, waiter: &Waiter<'_>) -> Result<(), ApiError> {
     match how {
-        How::Force => kill(hull, entry, operation).await,
-        How::Clean(timeout) => shut_down(hull, entry, timeout, operation).await,
+        How::Force => kill(hull, entry, waiter.operation).await,
+        How::Clean(timeout) => shut_down(hull, entry, timeout, waiter).await,
     }
 }
 
@@ -177,20 +234,38 @@ async fn shut_down(
     hull: &Hull,
     entry: &Arc<Entry>,
     timeout: Option<Duration>,
-    operation: &OperationId,
+    waiter: &Waiter<'_>,
 ) -> Result<(), ApiError> {
     let record = entry.record();
     if matches!(entry.live(), Live::Frozen(_)) {
-        thaw(hull, entry, operation).await?;
+        thaw(hull, entry, waiter.operation).await?;
     }
-    hull.plugins.instance(&record.driver)?.signal(operation, &record.name.id(), StopSignal::Halt).await?;
-    hull.events.lifecycle("instance-shutdown", &record.name.url());
-    wait_stopped(entry, timeout).await.map_err(|_| {
-        let status = entry.live().status();
-        ApiError::internal(format!(
-            "Failed shutting down instance, status is \"{status}\": context deadline exceeded (hint: `--force` ends it without asking)"
-        ))
-    })
+    let overruled = waiter.busy.yields();
+    let asked = async {
+        hull.plugins.instance(&record.driver)?.signal(waiter.operation, &record.name.id(), StopSignal::Halt).await?;
+        hull.events.lifecycle("instance-shutdown", &record.name.url());
+        wait_stopped(entry, timeout).await.map_err(|_| {
+            let status = entry.live().status();
+            ApiError::internal(format!(
+                "Failed shutting down instance, status is \"{status}\": context deadline exceeded (hint: `--force` ends it without asking)"
+            ))
+        })
+    };
+    tokio::select! {
+        biased;
+        () = overruled.cancelled() => Err(busy::taken()),
+        stopped = asked => stopped,
+        () = given_up(waiter.cancelled) => Err(ApiError::bad_request(
+            "The operation was cancelled: the instance was asked to shut down and may still do so, but it was not forced",
+        )),
+    }
+}
+
+async fn given_up(operation: Option<&Handle>) {
+    match operation {
+        Some(operation) => operation.given_up().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn wait_stopped(entry: &Entry, timeout: Option<Duration>) -> Result<(), tokio::time::error::Elapsed> {

@@ -8,6 +8,7 @@ use hull_plugin::{ConfigMap, Handle, ProcessFd, StoredHandle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::busy::{Busy, Claims};
 use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::{configure, store};
@@ -43,9 +44,11 @@ impl Drop for Reservation {
 pub(crate) struct Entry {
     record: RwLock<Arc<Record>>,
     live: watch::Sender<Live>,
-    busy: Mutex<Option<&'static str>>,
+    claims: Claims,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// It is stopped because the host shuts down, and is to run again with it.
+    pub(super) stops_with_host: std::sync::atomic::AtomicBool,
     /// Two settlers would undo each other's work.
     pub(super) settling: tokio::sync::Mutex<()>,
 }
@@ -112,8 +115,9 @@ impl Entry {
         Arc::new(Self {
             record: RwLock::new(Arc::new(record)),
             live: watch::Sender::new(Live::Stopped),
-            busy: Mutex::new(None),
+            claims: Claims::default(),
             applied: Mutex::new(None),
+            stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
         })
     }
@@ -153,22 +157,23 @@ impl Entry {
     }
 
     /// Claims the instance for a verb, until the guard is dropped.
-    pub(super) fn claim(self: &Arc<Self>, verb: &'static str) -> Result<Busy, ApiError> {
-        let mut busy = locked(&self.busy);
-        if let Some(other) = *busy {
-            return Err(ApiError::bad_request(format!("Instance is busy running a \"{other}\" operation")));
-        }
-        *busy = Some(verb);
-        Ok(Busy(self.clone()))
+    pub(super) fn claim(&self, verb: &'static str) -> Result<Busy, ApiError> {
+        self.claims.claim(verb)
     }
-}
 
-/// The right to change an instance. One verb at a time has it.
-pub(crate) struct Busy(Arc<Entry>);
+    /// The same, also from a verb that only waits for the guest.
+    pub(super) fn claim_by_force(&self, verb: &'static str) -> Result<Busy, ApiError> {
+        self.claims.claim_by_force(verb)
+    }
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        *locked(&self.0.busy) = None;
+    /// The same, as soon as no other verb has it.
+    pub(super) async fn claim_when_free(&self, verb: &'static str) -> Busy {
+        self.claims.claim_when_free(verb).await
+    }
+
+    /// Whether a verb is at work that decides itself whether the instance runs afterwards.
+    pub(super) fn is_being_stopped(&self) -> bool {
+        matches!(self.claims.holder(), Some("stop" | "restart"))
     }
 }
 

@@ -10,6 +10,7 @@ use super::model::{InstanceName, Record};
 use super::registry::Entry;
 use super::store;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
@@ -55,6 +56,10 @@ impl Plan for Rename {
     const KIND: &'static str = "rename-instance";
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        self.renamed.pool.iter().cloned().map(Site::Pool).collect()
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.rename_volume(hull, &self.from, &self.renamed.name, operation).await

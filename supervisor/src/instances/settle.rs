@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hull_plugin::network::Attachment;
 use hull_plugin::{DeviceName, OperationId};
@@ -10,6 +11,7 @@ use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
 use super::{cgroup, delete, expand, start, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::sys::process_ended;
 
@@ -37,13 +39,15 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
     let record = entry.record();
     let status = exit_status(hull, ended).await;
     tracing::info!(instance = %record.name, ?status, "the instance has ended");
+    // Who stops or restarts it decides what follows, whatever the guest made of its signal.
+    let reboot = status == Some(REBOOTED) && !entry.is_being_stopped();
     let operation = OperationId::random();
     let (_, devices) = expand::expand(hull, &record);
     release(hull, &record, &devices, &ended.row().nics, &operation).await;
     note_stopped(hull, entry, &record).await;
     entry.set_applied(None);
     entry.set_live(Live::Stopped);
-    after(hull, entry, status == Some(REBOOTED)).await;
+    after(hull, entry, reboot).await;
 }
 
 async fn exit_status(hull: &Hull, ended: &Running) -> Option<i32> {
@@ -70,6 +74,7 @@ pub(super) async fn release(
         }
     };
     let driver_then_nics = async {
+        let _inside = hull.gates.enter([Site::Networks]).await;
         let cleaned = match hull.plugins.instance(&record.driver) {
             Ok(driver) => driver.cleanup(operation, &record.name.id()).await.map_err(ApiError::from),
             Err(error) => Err(error.into()),
@@ -112,7 +117,8 @@ pub(super) async fn detach_nics(
 
 pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Record) {
     let mut record = record.clone();
-    record.config.insert("volatile.last_state.power".into(), "STOPPED".into());
+    let power = if entry.stops_with_host.load(Ordering::Relaxed) { "RUNNING" } else { "STOPPED" };
+    record.config.insert("volatile.last_state.power".into(), power.into());
     record.config.retain(|key, _| !(key.starts_with("volatile.") && key.ends_with(".host_name")));
     let stored = record.clone();
     let written = hull.database.write(move |tx| {
@@ -129,6 +135,10 @@ pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Recor
 async fn after(hull: &Hull, entry: &Arc<Entry>, reboot: bool) {
     let record = entry.record();
     if reboot {
+        let _busy = entry.claim_when_free("start").await;
+        if entry.live().running().is_some() {
+            return; // somebody was quicker
+        }
         let started = start::start(hull, entry, &OperationId::random()).await;
         match started {
             Ok(()) => hull.events.lifecycle("instance-restarted", &record.name.url()),

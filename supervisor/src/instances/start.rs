@@ -23,10 +23,12 @@ use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
 use super::{cgroup, create, devices, expand, idmap, logs, settle, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::warnings::Kind;
 
-/// Starts a stopped instance; the caller holds its [`super::registry::Busy`].
+/// Starts a stopped instance; the caller holds its [`super::busy::Busy`].
 pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("The instance is already running"));
@@ -152,6 +154,10 @@ impl Plan for Start {
     const STEPS: &'static [&'static str] = &["prepare", "connect", "init"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Networks]
+    }
+
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         match step {
             "prepare" => self.prepare(hull, operation).await,
@@ -187,6 +193,7 @@ impl Plan for Start {
         let running = Running::new(started.pid, started.process, row);
         entry.set_live(Live::Running(running.clone()));
         settle::watch(hull, &entry, running);
+        hull.warnings.resolve(Kind::AutostartFailed, &url);
         hull.events.lifecycle("instance-started", &url);
     }
 }

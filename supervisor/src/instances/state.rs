@@ -78,7 +78,7 @@ pub(super) async fn full(hull: &Hull, entry: &Entry) -> InstanceFull {
 }
 
 /// What the instance is doing.
-pub(super) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
+pub(crate) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
     let live = entry.live();
     let Some(running) = live.running() else { return Ok(bare_state(entry)) };
     let record = entry.record();

@@ -80,6 +80,11 @@ impl Message {
     }
 }
 
+/// What is understood of a packet, written down again.
+pub(crate) fn reread(bytes: &[u8]) -> Option<Vec<u8>> {
+    Message::decode(bytes).map(|message| message.encode())
+}
+
 /// The next message and its descriptor; `None` at the end of the connection.
 ///
 /// # Errors

@@ -13,8 +13,10 @@ mod message;
 mod notify;
 mod run;
 mod store;
+mod trim;
 
 pub(crate) use client::ended;
 pub use client::{Exited, KeeperClient, Shutdown};
+pub(crate) use message::reread;
 pub use run::{SUPERVISOR_FD, main};
 pub use store::in_thread;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::model::{Network, Status, network_name};
 use super::{drivers, ensure, store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 
 /// The type of a network that does not say one, as in LXD.
 const DEFAULT_TYPE: &str = "bridge";
@@ -18,6 +20,7 @@ const DEFAULT_TYPE: &str = "bridge";
 pub(super) async fn create(hull: &Hull, post: NetworksPost) -> Result<String, ApiError> {
     let name = network_name(&post.name)?;
     let kind = if post.kind.is_empty() { DEFAULT_TYPE.to_owned() } else { post.kind };
+    hull.recovery.through(Noun::Networks).await;
     let _changing = hull.networks.changing.lock().await;
     if hull.networks.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The network already exists"));
@@ -43,6 +46,10 @@ impl Plan for CreateNetwork {
     const KIND: &'static str = "create-network";
     const STEPS: &'static [&'static str] = &["network"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Networks]
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.network = ensure::ensured(hull, &self.network, operation).await?;

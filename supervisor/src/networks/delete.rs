@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::model::Network;
 use super::store;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::used_by;
 
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
+    hull.recovery.through(Noun::Networks).await;
     let _changing = hull.networks.changing.lock().await;
     let network = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
     if !used_by::network(hull, name).is_empty() {
@@ -31,6 +34,10 @@ impl Plan for DeleteNetwork {
     const STEPS: &'static [&'static str] = &["network"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Networks]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         remove(hull, &self.network, operation).await
     }
@@ -45,6 +52,7 @@ impl Plan for DeleteNetwork {
 
     fn published(self, hull: &Hull) {
         hull.networks.withdraw(&self.network.name);
+        hull.warnings.forget(&self.network.url());
         hull.events.lifecycle("network-deleted", &self.network.url());
     }
 }

@@ -1,25 +1,51 @@
 //! Bringing networks up: all of them when the daemon starts, one after a change.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::future::join_all;
 use hull_plugin::OperationId;
 
 use super::model::{Network, Status};
-use super::store;
+use super::{delete, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
+use crate::warnings::Kind;
 
-/// Brings every network up, side by side. Nobody waits for it: each says for itself how it is.
-pub(crate) async fn ensure_all(hull: Hull) {
-    let networks = hull.networks.all();
-    join_all(networks.iter().map(|network| bring_up(&hull, network))).await;
+/// Between two attempts at a network that is not available.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Brings every network up, side by side, and goes on until each is: what one lacks (its driver, `dnsmasq`, a free address)
+/// may come later. Nobody waits for it: each says for itself how it is.
+pub(crate) async fn keep_up(hull: Hull) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let down = |network: &Arc<Network>| hull.networks.status(network.name.as_str()) != Status::Created;
+        let networks: Vec<_> = hull.networks.all().into_iter().filter(down).collect();
+        join_all(networks.iter().map(|network| bring_up(&hull, network))).await;
+        // While all is well this costs a look at a list in memory.
+        pause = if networks.is_empty() { LONGEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::time::sleep(pause).await;
+    }
 }
 
 async fn bring_up(hull: &Hull, network: &Network) {
-    match ensured(hull, network, &OperationId::random()).await {
+    let _inside = hull.gates.enter([Site::Networks]).await;
+    let operation = OperationId::random();
+    match ensured(hull, network, &operation).await {
         Ok(ensured) => {
             let _changing = hull.networks.changing.lock().await;
-            // Changed or deleted meanwhile: then that change has brought it to its state.
-            if hull.networks.find(network.name.as_str()).as_deref() != Some(network) {
+            let now = hull.networks.find(network.name.as_str());
+            if now.is_none() {
+                // Deleted meanwhile, perhaps before it was brought up.
+                if let Err(error) = delete::remove(hull, &ensured, &operation).await {
+                    tracing::warn!(network = %network.name, %error, "cannot take down a network that was deleted");
+                }
+            }
+            // Changed meanwhile: then that change has brought it to its state.
+            if now.as_deref() != Some(network) {
                 return;
             }
             if let Err(error) = save(hull, ensured).await {
@@ -27,8 +53,12 @@ async fn bring_up(hull: &Hull, network: &Network) {
             }
         }
         Err(error) => {
-            tracing::warn!(network = %network.name, %error, "the network is not available");
-            hull.networks.set_status(&network.name, Status::Unavailable { why: error.message });
+            let known = Status::Unavailable { why: error.message.clone() };
+            if hull.networks.status(network.name.as_str()) != known {
+                tracing::warn!(network = %network.name, %error, "the network is not available");
+                hull.warnings.raise(Kind::NetworkUnavailable, &network.url(), error.message);
+            }
+            hull.networks.set_status(&network.name, known);
         }
     }
 }
@@ -45,6 +75,7 @@ pub(super) async fn save(hull: &Hull, network: Network) -> Result<(), ApiError> 
         let row = network.clone();
         hull.database.write(move |tx| store::put(tx, &row)).await?;
     }
+    hull.warnings.resolve(Kind::NetworkUnavailable, &network.url());
     hull.networks.publish(network, Status::Created);
     Ok(())
 }

@@ -45,6 +45,20 @@ impl Networks {
         self.read().values().map(|(network, _)| network.clone()).collect()
     }
 
+    /// Those that networks name, installed or not.
+    pub(crate) fn drivers(&self) -> std::collections::BTreeSet<String> {
+        self.all().iter().map(|network| network.driver.clone()).collect()
+    }
+
+    /// Why each network is not up; `None` for those that are, or are being brought up.
+    pub(crate) fn complaints(&self) -> Vec<(String, Option<String>)> {
+        let complaint = |status: &Status| match status {
+            Status::Unavailable { why } => Some(why.clone()),
+            Status::Pending | Status::Created => None,
+        };
+        self.read().iter().map(|(name, (_, status))| (name.clone(), complaint(status))).collect()
+    }
+
     pub(super) fn status(&self, name: &str) -> Status {
         self.read().get(name).map_or(Status::Pending, |(_, status)| status.clone())
     }

@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::model::{Network, Status, network_name};
 use super::{delete, drivers, ensure, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::used_by;
 
 /// Renames a network and returns its new URL.
 pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, ApiError> {
     let to = network_name(to)?;
+    hull.recovery.through(Noun::Networks).await;
     let _changing = hull.networks.changing.lock().await;
     let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
     let host = drivers::host_interfaces(hull).await;
@@ -40,6 +43,10 @@ impl Plan for RenameNetwork {
     const KIND: &'static str = "rename-network";
     const STEPS: &'static [&'static str] = &["old", "new"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Networks]
+    }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "old" {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::{Admission, Load};
 use crate::api::{ApiError, Reply};
 use crate::events::Bus;
 
@@ -34,14 +35,17 @@ pub(crate) struct Spec {
     pub(crate) description: &'static str,
     /// `instances` → [`/1.0/instances/c1`].
     pub(crate) resources: BTreeMap<String, Vec<String>>,
+    /// At the beginning; work that can no longer be given up says so itself.
     pub(crate) may_cancel: bool,
+    /// Whose work it is: bounded, so that one slow pool does not collect work without end.
+    pub(crate) load: Option<Load>,
 }
 
 impl Spec {
     /// A task on one object.
     pub(crate) fn task(description: &'static str, noun: &str, url: String) -> Self {
         let resources = BTreeMap::from([(noun.to_owned(), vec![url])]);
-        Self { class: Class::Task, description, resources, may_cancel: false }
+        Self { class: Class::Task, description, resources, may_cancel: false, load: None }
     }
 
     /// The same object by another name: of an instance, LXD tells both its old URL and its new one.
@@ -49,6 +53,13 @@ impl Spec {
     pub(crate) fn also(mut self, noun: &str, url: String) -> Self {
         let url = url.replacen("/1.0/instances/", &format!("/1.0/{noun}/"), 1);
         self.resources.entry(noun.to_owned()).or_default().push(url);
+        self
+    }
+
+    /// Counts among the work of `load`, and is refused when that has too much.
+    #[must_use]
+    pub(crate) fn loading(mut self, load: Option<Load>) -> Self {
+        self.load = load;
         self
     }
 
@@ -91,6 +102,7 @@ struct Now {
     updated_at: DateTime<Utc>,
     metadata: Option<Map<String, Value>>,
     error: String,
+    may_cancel: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +144,23 @@ impl Handle {
         &self.operation.cancel
     }
 
+    /// Resolves when the client has cancelled the operation; what is cut off then is the caller's to say.
+    pub(crate) async fn given_up(&self) {
+        self.operation.cancel.cancelled().await;
+    }
+
+    /// From here on the work is finished: later attempts to cancel are refused.
+    ///
+    /// # Errors
+    /// It was cancelled already.
+    pub(crate) fn past_cancelling(&self) -> Result<(), ApiError> {
+        let cancelled = self.operation.now.send_if_modified(|now| {
+            now.may_cancel = false;
+            !self.operation.cancel.is_cancelled()
+        });
+        if cancelled { Ok(()) } else { Err(ApiError::bad_request("The operation was cancelled")) }
+    }
+
     /// Merges `metadata` into the operation's, and tells listeners.
     pub(crate) fn update(&self, metadata: Map<String, Value>) {
         self.operation.now.send_modify(|now| {
@@ -144,12 +173,13 @@ impl Handle {
     fn end(&self, result: Result<(), ApiError>) {
         self.operation.now.send_modify(|now| {
             now.updated_at = Utc::now();
+            now.may_cancel = false;
             match result {
                 Ok(()) => now.status = Status::Success,
-                Err(_) if self.operation.cancel.is_cancelled() => now.status = Status::Cancelled,
                 Err(error) => {
-                    now.status = Status::Failure;
-                    now.error = error.message;
+                    let cancelled = self.operation.cancel.is_cancelled();
+                    now.status = if cancelled { Status::Cancelled } else { Status::Failure };
+                    now.error = error.message; // what is left is in it, also of what was cancelled
                 }
             }
         });
@@ -167,11 +197,12 @@ pub(crate) struct Registry {
     all: Arc<Mutex<BTreeMap<OperationId, Arc<Operation>>>>,
     events: Bus,
     tasks: TaskTracker,
+    admission: Admission,
 }
 
 impl Registry {
     pub(crate) fn new(events: Bus) -> Self {
-        Self { all: Arc::default(), events, tasks: TaskTracker::new() }
+        Self { all: Arc::default(), events, tasks: TaskTracker::new(), admission: Admission::default() }
     }
 
     /// Starts `work` and answers `202 Accepted` with the operation.
@@ -195,9 +226,11 @@ impl Registry {
         F: Future<Output = Result<(), ApiError>> + Send + 'static,
         W: FnOnce(Handle) -> F,
     {
+        let admitted = self.admission.admit(spec.load.as_ref())?;
         let created_at = Utc::now();
         let metadata = (!metadata.is_empty()).then_some(metadata);
-        let now = Now { status: Status::Running, updated_at: created_at, metadata, error: String::new() };
+        let (status, error, may_cancel) = (Status::Running, String::new(), spec.may_cancel);
+        let now = Now { status, updated_at: created_at, metadata, error, may_cancel };
         let operation = Arc::new(Operation {
             id: OperationId::random(),
             spec,
@@ -214,6 +247,7 @@ impl Registry {
         self.tasks.spawn(async move {
             // In a task of its own, so that a panic ends this operation and is told to its client.
             let result = tokio::spawn(task).await;
+            drop(admitted);
             handle.end(
                 result.unwrap_or_else(|error| Err(ApiError::internal(format!("the operation's task failed: {error}")))),
             );
@@ -227,6 +261,11 @@ impl Registry {
     pub(crate) fn handle(&self, id: &OperationId) -> Option<Handle> {
         let operation = locked(&self.all).get(id).cloned()?;
         Some(Handle { operation, events: self.events.clone() })
+    }
+
+    /// How many have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.admission.admitted()
     }
 
     /// Every operation, rendered, by status.
@@ -253,11 +292,14 @@ impl Registry {
 
     pub(super) fn cancel(&self, id: &str) -> Result<(), ApiError> {
         let operation = self.find(id)?;
-        if !operation.spec.may_cancel || operation.now.borrow().status.is_final() {
-            return Err(ApiError::bad_request("This operation can't be cancelled"));
-        }
-        operation.cancel.cancel();
-        Ok(())
+        // Decided while nothing about the operation changes: either it is cancelled, or its work goes to the end.
+        let cancelled = operation.now.send_if_modified(|now| {
+            if now.may_cancel {
+                operation.cancel.cancel();
+            }
+            now.may_cancel
+        });
+        if cancelled { Ok(()) } else { Err(ApiError::bad_request("This operation can't be cancelled")) }
     }
 
     pub(super) fn websocket(&self, id: &str, secret: &str) -> Result<Upgrade, ApiError> {
@@ -304,7 +346,7 @@ fn rendered(operation: &Operation) -> hull_api::Operation {
         status_code: hull_api::StatusCode(status_code),
         resources: operation.spec.resources.clone(),
         metadata: now.metadata.map_or(Value::Null, Value::Object),
-        may_cancel: operation.spec.may_cancel,
+        may_cancel: now.may_cancel,
         err: now.error,
         location: "none".to_owned(),
     }

@@ -2,14 +2,22 @@
 
 use std::future::Future;
 
+use std::time::Duration;
+
 use hull_plugin::OperationId;
 use rusqlite::Transaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::crash::reach;
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::state::Entry;
+
+/// Between two attempts to write down the end of a plan that cannot be undone.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What becomes of a plan that a crash of hulld has cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +32,9 @@ pub(crate) trait Plan: Serialize + DeserializeOwned + Clone + Send + Sync + 'sta
     const KIND: &'static str;
     const STEPS: &'static [&'static str];
     const AFTER_CRASH: AfterCrash;
+
+    /// Where it makes or deletes something: nobody collects there while it runs.
+    fn sites(&self) -> Vec<Site>;
 
     /// Makes step `name` true.
     fn run(
@@ -56,23 +67,55 @@ pub(crate) struct Undone {
 
 /// Runs `plan` to its end, or undoes it and returns the first error.
 pub(crate) async fn execute<P: Plan>(mut plan: P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-    hull.journal.begin(entry(&plan, operation)?).await?;
+    let _inside = hull.gates.enter(plan.sites()).await;
+    let entry = entry(&plan, operation)?;
+    hull.journal.begin(entry.clone()).await?;
+    reach::<P>("journalled");
     match run_steps(&mut plan, hull, operation).await {
-        Ok(()) => finish(plan, hull, operation).await,
+        Ok(()) => match finish(plan.clone(), hull, operation).await {
+            Ok(()) => Ok(()),
+            // Nothing is acknowledged that is not written down.
+            Err(error) if P::AFTER_CRASH == AfterCrash::Undo => Err(undo(&mut plan, hull, operation, error).await),
+            Err(error) => {
+                finish_later(plan, hull, operation.clone(), entry);
+                Err(error.context("done, but not yet written down, which is tried again"))
+            }
+        },
         Err(error) if P::AFTER_CRASH == AfterCrash::Finish => {
             // What was not reached stays as it was; what was done cannot be taken back. The journal keeps no memory of
             // a plan whose caller was told that it failed.
-            hull.journal.end(operation.as_str(), |_| Ok(())).await?;
+            hull.journal.forget(operation.as_str()).await;
             Err(error)
         }
-        Err(error) => {
-            let undone = undo_steps(&mut plan, hull, operation).await;
-            if undone.failures.is_empty() {
-                hull.journal.end(operation.as_str(), |_| Ok(())).await?;
-            }
-            Err(undone.told_with(error))
-        }
+        Err(error) => Err(undo(&mut plan, hull, operation, error).await),
     }
+}
+
+/// Takes back what a failed plan has done; what cannot be taken back stays in the journal.
+async fn undo<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId, why: ApiError) -> ApiError {
+    let undone = undo_steps(plan, hull, operation).await;
+    if undone.failures.is_empty() {
+        hull.journal.forget(operation.as_str()).await;
+    }
+    undone.told_with(why)
+}
+
+/// What is deleted is deleted, even when a full disk takes no word of it: the record goes as soon as it can be written.
+fn finish_later<P: Plan>(plan: P, hull: &Hull, operation: OperationId, entry: Entry) {
+    let (hull_for_task, guard) = (hull.clone(), crate::instances::guard(&entry, hull));
+    hull.tasks.spawn(async move {
+        let _guard = guard;
+        let hull = hull_for_task;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            match finish(plan.clone(), &hull, &operation).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(plan = P::KIND, %operation, %error, "cannot write down the end of a plan"),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    });
 }
 
 /// Takes up what the journal holds for this kind of plan; `true` if the entry was of this kind.
@@ -84,6 +127,7 @@ pub(crate) async fn resume<P: Plan>(entry: &Entry, hull: &Hull) -> Result<bool, 
         ApiError::internal(format!("cannot read the journalled plan `{}`: {error}", entry.operation))
     })?;
     let operation = OperationId::new(entry.operation.clone()).map_err(|error| ApiError::internal(error.to_string()))?;
+    let _inside = hull.gates.enter(plan.sites()).await;
     tracing::info!(kind = P::KIND, operation = %operation, "taking up a plan that a restart has cut");
     match P::AFTER_CRASH {
         AfterCrash::Finish => {
@@ -105,6 +149,7 @@ async fn run_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId) 
     for step in P::STEPS {
         tracing::debug!(plan = P::KIND, step, operation = %operation, "step");
         plan.run(step, hull, operation).await?;
+        reach::<P>(step);
     }
     Ok(())
 }
@@ -117,6 +162,7 @@ async fn undo_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId)
             tracing::warn!(plan = P::KIND, step, operation = %operation, %error, "cannot undo a step");
             undone.failures.push((step, error));
         }
+        reach::<P>(&format!("undo/{step}"));
     }
     undone
 }
@@ -124,6 +170,7 @@ async fn undo_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId)
 async fn finish<P: Plan>(plan: P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
     let committed = plan.clone();
     hull.journal.end(operation.as_str(), move |tx| committed.commit(tx)).await?;
+    reach::<P>("written");
     plan.published(hull);
     Ok(())
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::{Output, Spec};
 use super::registry::{Environment, chain};
-use super::sandbox::{self, Target};
+use super::sandbox::{self, Refusals, Target};
 use crate::keeper::{KeeperClient, ended};
 
 const PREFIX: &str = "service/";
@@ -25,6 +25,8 @@ const RECORD: &str = "/record";
 const PROCESS: &str = "/process";
 /// The reading end of its output: kept too, so that the service can go on writing while there is no supervisor.
 const OUTPUT: &str = "/output";
+/// The listening end of its system call filter, so that it need not wait for long when there is no supervisor.
+const REFUSALS: &str = "/refusals";
 /// How long a service has for its own end before it is killed.
 const POLITENESS: Duration = Duration::from_secs(3);
 const DYING: Duration = Duration::from_secs(2);
@@ -65,6 +67,9 @@ impl Services {
                     tracing::info!(service = name, pid = service.record.pid, "service adopted");
                     if let Ok(Some(output)) = self.keeper.fetch(&format!("{PREFIX}{name}{OUTPUT}")).await {
                         follow(environment, name, output);
+                    }
+                    if let Ok(Some(listener)) = self.keeper.fetch(&format!("{PREFIX}{name}{REFUSALS}")).await {
+                        listen(environment, Refusals::again(name, listener));
                     }
                     *self.slot(name).lock().await = Some(service);
                 }
@@ -143,7 +148,12 @@ impl Services {
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|error| failed(&error))?;
         let child = sandbox::spawn(&environment.executable, &plan, &[], theirs.as_fd(), Target::Keeper).await;
-        let child = child.map_err(|error| failed(&chain(&error)))?;
+        let mut child = child.map_err(|error| failed(&chain(&error)))?;
+        if let Some(refusals) = child.take_refusals() {
+            let key = format!("{PREFIX}{name}{REFUSALS}");
+            self.keeper.store(&key, refusals.listener()).await.map_err(|error| failed(&error))?;
+            listen(environment, refusals);
+        }
         self.keeper.store(&format!("{PREFIX}{name}{OUTPUT}"), output.as_fd()).await.map_err(|error| failed(&error))?;
         follow(environment, name, output);
         let process = child.process().try_clone_to_owned().map_err(|error| failed(&error))?;
@@ -186,7 +196,7 @@ impl Services {
     }
 
     async fn forget(&self, name: &str) {
-        for part in [RECORD, PROCESS, OUTPUT] {
+        for part in [RECORD, PROCESS, OUTPUT, REFUSALS] {
             if let Err(error) = self.keeper.discard(&format!("{PREFIX}{name}{part}")).await {
                 tracing::warn!(service = name, %error, "the keeper keeps an ended service");
             }
@@ -215,6 +225,12 @@ fn follow(environment: &Environment, name: &str, output: OwnedFd) {
             tracing::debug!(%error, "a service's output is lost");
         }
     });
+}
+
+/// Answers and logs what a service's filter refuses. Ends with the service, or with hulld.
+fn listen(environment: &Environment, refusals: Refusals) {
+    let stop = environment.stop.clone();
+    environment.tasks.spawn(async move { stop.run_until_cancelled(refusals.follow()).await });
 }
 
 /// SIGTERM, then SIGKILL, both bounded.

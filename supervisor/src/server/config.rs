@@ -39,7 +39,7 @@ const NOT_YET: &[(&str, &str)] = &[
     ("core.debug_address", "the daemon listens on its local socket only"),
     ("core.dns_address", "the daemon listens on its local socket only"),
     ("core.https_", "the daemon listens on its local socket only"),
-    ("core.metrics_", "metrics are not supported yet"),
+    ("core.metrics_", "metrics are at /1.0/metrics of the local socket only"),
     ("core.remote_token_expiry", "the daemon listens on its local socket only"),
     ("core.trust_", "the daemon listens on its local socket only"),
     ("maas.", "MAAS is not supported"),

@@ -1,4 +1,4 @@
-//! The API extensions that clients may rely on: exactly those of LXD 5.0 that work here.
+//! The API extensions that clients may rely on: exactly those of LXD 5.0 that work here, and Hull's own.
 
 /// In LXD's order.
 pub(super) const EXTENSIONS: &[&str] = &[
@@ -57,10 +57,13 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "storage_volume_state",
     "warnings",
     "server_supported_storage_drivers",
+    "metrics",
     "instance_all_projects",
     "instance_get_full",
     "event_project",
     "storage_volume_state_total",
+    // Hull's own.
+    "plugins",
 ];
 
 #[cfg(test)]

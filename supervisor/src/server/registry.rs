@@ -1,6 +1,7 @@
 //! The configuration in memory, and the two switches between the API and the daemon's main task.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use hull_plugin::ConfigMap;
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use crate::state::{Database, StateError};
 pub(crate) struct Server {
     config: RwLock<Arc<ConfigMap>>,
     pub(super) facts: Facts,
+    started: Instant,
     ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     /// One change at a time.
@@ -23,6 +25,7 @@ impl Server {
         Ok(Self {
             config: RwLock::new(Arc::new(store::all(database)?)),
             facts: Facts::gathered(),
+            started: Instant::now(),
             ready: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             changing: tokio::sync::Mutex::new(()),
@@ -35,6 +38,10 @@ impl Server {
 
     pub(super) fn publish(&self, config: ConfigMap) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Says that everything is loaded: `GET /internal/ready` answers from now on.

@@ -1,11 +1,10 @@
 //! The one writer: a thread that owns the connection and commits what is waiting together (one fsync for all of it).
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use rusqlite::types::{FromSqlError, ValueRef};
-use rusqlite::{Connection, Row, Transaction};
+use rusqlite::{Connection, ErrorCode, Row, Transaction};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -19,8 +18,26 @@ pub(crate) enum StateError {
     Migrate(#[from] MigrationError),
     #[error("cannot write to the database")]
     Write(#[from] rusqlite::Error),
+    #[error("the disk that holds `{}` is full: nothing can be changed until there is space again", path.display())]
+    Full { path: Arc<Path>, source: rusqlite::Error },
+    #[error("the disk that holds `{}` fails: nothing can be changed until it works again", path.display())]
+    Disk { path: Arc<Path>, source: rusqlite::Error },
     #[error("the database writer has ended")]
     Ended,
+}
+
+impl StateError {
+    /// Whose fault it is: the disk's, or the statement's.
+    fn of(source: rusqlite::Error, path: &Arc<Path>) -> Self {
+        let path = path.clone();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full { path, source },
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                Self::Disk { path, source }
+            }
+            _ => Self::Write(source),
+        }
+    }
 }
 
 type Job = Box<dyn FnOnce(&Transaction) -> Box<dyn FnOnce(Option<&rusqlite::Error>) + Send> + Send>;
@@ -28,7 +45,10 @@ type Job = Box<dyn FnOnce(&Transaction) -> Box<dyn FnOnce(Option<&rusqlite::Erro
 /// A handle to the writer; clones share it.
 pub(crate) struct Database {
     jobs: Mutex<mpsc::Sender<Job>>,
+    path: Arc<Path>,
 }
+
+const SETTINGS: &str = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-512; SELECT count(*) FROM sqlite_schema;";
 
 /// At most this many waiting writes share a commit.
 const BATCH: usize = 128;
@@ -38,18 +58,22 @@ impl Database {
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         let open_error = |source| StateError::Open { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(open_error)?;
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-512;",
-            )
-            .map_err(open_error)?;
+        if let Err(error) = connection.execute_batch(SETTINGS) {
+            // The index of the log is a file, for which a full disk has no room; alone one can have it in memory.
+            tracing::warn!(%error, path = %path.display(), "opening the database without its shared index");
+            connection = Connection::open(path).map_err(open_error)?;
+            connection
+                .execute_batch("PRAGMA locking_mode=EXCLUSIVE")
+                .and_then(|()| connection.execute_batch(SETTINGS))
+                .map_err(open_error)?;
+        }
         migrations::run(&mut connection)?;
         let (sender, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("database".into())
             .spawn(move || run(connection, &receiver))
             .map_err(|error| open_error(rusqlite::Error::ToSqlConversionFailure(error.into())))?;
-        Ok(Self { jobs: Mutex::new(sender) })
+        Ok(Self { jobs: Mutex::new(sender), path: path.into() })
     }
 
     /// Runs `work` in a transaction and returns when it is durable. An error rolls back this work only.
@@ -79,12 +103,13 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Transaction) -> rusqlite::Result<T> + Send + 'static,
     {
+        let path = self.path.clone();
         let job: Job = Box::new(move |transaction| {
             let done = in_savepoint(transaction, work);
             Box::new(move |commit_error| {
                 let result = match commit_error {
-                    Some(error) => Err(StateError::Write(copy_of(error))),
-                    None => done.map_err(StateError::Write),
+                    Some(error) => Err(StateError::of(copy_of(error), &path)),
+                    None => done.map_err(|error| StateError::of(error, &path)),
                 };
                 // The asker may have gone away: the write stands all the same.
                 let _ = answer.send(result);

@@ -89,6 +89,6 @@ fn rendered(hull: &Hull, pool: &Pool) -> hull_api::StoragePool {
 
 /// Cheap: a pool that is broken in a way only its driver can see says so when it is used.
 fn status(hull: &Hull, pool: &Pool) -> &'static str {
-    let installed = hull.plugins.drivers(PluginKind::Storage).contains(&pool.driver);
+    let installed = hull.plugins.is_there(PluginKind::Storage, &pool.driver);
     if installed && mount::source(hull, pool).exists() { "Created" } else { "Unavailable" }
 }

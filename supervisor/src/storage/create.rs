@@ -13,8 +13,10 @@ use super::model::{Pool, pool_name};
 use super::validate::{self, SOURCE};
 use super::{mount, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 
 /// Makes a pool and returns its URL.
 pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String, ApiError> {
@@ -22,7 +24,9 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     if post.driver.is_empty() {
         return Err(ApiError::bad_request("No driver provided"));
     }
-    let _changing = hull.storage.changing.lock().await;
+    hull.recovery.through(Noun::Storage).await;
+    let _making = hull.storage.making.lock().await;
+    let _changing = hull.storage.changing(name.as_str()).await;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
     }
@@ -79,6 +83,10 @@ impl Plan for CreatePool {
     const STEPS: &'static [&'static str] = &["directory", "pool"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.name.clone())]
+    }
+
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
             make_directory(hull, &self.pool, self.place)?;
@@ -123,7 +131,10 @@ fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError
         return Ok(());
     }
     let path = mount::source(hull, pool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).and_then(|()| {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        std::fs::File::open(parent)?.sync_all() // the pool must not outlive a power failure without its directory
+    });
     made.map_err(|error| ApiError::internal(format!("cannot make the directory `{}`: {error}", path.display())))
 }
 

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::model::{Pool, VolumeRow, custom_name};
 use super::{store, validate};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::used_by;
 
 pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -> Result<(), ApiError> {
@@ -27,7 +29,8 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
         "block" => "block",
         other => return Err(ApiError::bad_request(format!("Invalid volume content type name: {other:?}"))),
     };
-    let _changing = hull.storage.changing.lock().await;
+    hull.recovery.through(Noun::Storage).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await;
     if hull.storage.volume(&pool.name, &name).is_some() {
         return Err(ApiError::conflict("Volume by that name already exists"));
     }
@@ -52,7 +55,8 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
 
 pub(super) async fn rename(hull: &Hull, pool: &Pool, from: &VolumeName, to: &str) -> Result<String, ApiError> {
     let to = custom_name(to)?;
-    let _changing = hull.storage.changing.lock().await;
+    hull.recovery.through(Noun::Storage).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await;
     let old = existing(hull, pool, from)?;
     if hull.storage.volume(&pool.name, &to).is_some() {
         return Err(ApiError::conflict("Volume by that name already exists"));
@@ -65,7 +69,8 @@ pub(super) async fn rename(hull: &Hull, pool: &Pool, from: &VolumeName, to: &str
 }
 
 pub(super) async fn delete(hull: &Hull, pool: &Pool, name: &VolumeName) -> Result<(), ApiError> {
-    let _changing = hull.storage.changing.lock().await;
+    hull.recovery.through(Noun::Storage).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await;
     let row = existing(hull, pool, name)?;
     unused(hull, pool, name)?;
     plans::execute(DeleteVolume { row: (*row).clone() }, hull, &OperationId::random()).await
@@ -106,6 +111,10 @@ impl Plan for CreateVolume {
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.row.pool.clone())]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let pool = hull.storage.pool(&self.row.pool)?;
         let content = if self.row.content == "block" { ContentKind::Block } else { ContentKind::FileSystem };
@@ -135,6 +144,10 @@ impl Plan for DeleteVolume {
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
 
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.row.pool.clone())]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         remove(hull, &self.row, operation).await
     }
@@ -157,6 +170,10 @@ impl Plan for RenameVolume {
     const KIND: &'static str = "rename-volume";
     const STEPS: &'static [&'static str] = &["volume"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Undo;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.row.pool.clone())]
+    }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let pool = hull.storage.pool(&self.row.pool)?;

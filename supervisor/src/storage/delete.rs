@@ -8,12 +8,15 @@ use super::create::{self, Place};
 use super::model::Pool;
 use super::{mount, store};
 use crate::api::ApiError;
+use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
+use crate::recovery::Noun;
 use crate::used_by;
 
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
-    let _changing = hull.storage.changing.lock().await;
+    hull.recovery.through(Noun::Storage).await;
+    let _changing = hull.storage.changing(name).await;
     let pool = hull.storage.by_text(name)?;
     if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
         return Err(ApiError::bad_request("The storage pool is currently in use"));
@@ -34,6 +37,10 @@ impl Plan for DeletePool {
     const KIND: &'static str = "delete-pool";
     const STEPS: &'static [&'static str] = &["pool", "directory"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
+
+    fn sites(&self) -> Vec<Site> {
+        vec![Site::Pool(self.pool.name.clone())]
+    }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
@@ -58,6 +65,7 @@ impl Plan for DeletePool {
 
     fn published(self, hull: &Hull) {
         hull.storage.withdraw(&self.pool.name);
+        hull.warnings.forget(&self.pool.url());
         hull.events.lifecycle("storage-pool-deleted", &self.pool.url());
     }
 }

@@ -7,9 +7,11 @@
 
 mod api;
 mod change;
+mod collect;
 mod create;
 mod custom;
 mod delete;
+mod load;
 mod model;
 mod mount;
 mod registry;
@@ -19,7 +21,8 @@ mod validate;
 mod volumes_api;
 
 pub(crate) use api::routes;
+pub(crate) use collect::collect;
 pub(crate) use model::VolumeRow;
 pub(crate) use registry::Storage;
-pub(crate) use resume::resume_plans;
+pub(crate) use resume::{PLAN_KINDS, plan_points, resume_plans};
 pub(crate) use store::{delete_volume, insert_volume, rename_volume};

@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use hull_plugin::{Description, MountFd, OperationId, PluginKind, PoolName, VolumeName};
+use hull_sys::identity::identity;
 use hull_sys::mount::{Depth, Links, open_beneath, open_tree_clone};
 
 use super::model::Pool;
@@ -15,17 +15,23 @@ use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plugins::StorageHandle;
 
-/// How long a process may take to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-
 impl Storage {
     /// The process that serves the pool. It opens the pool on its first call, and again after a restart.
     ///
     /// # Errors
-    /// The driver is not installed. That it cannot start, or finds its pool damaged, is told by its methods.
+    /// The driver is not installed, or the pool's directory is not there. That the driver cannot start, or finds its pool
+    /// damaged, is told by its methods.
     pub(crate) async fn handle(&self, hull: &Hull, pool: &Pool) -> Result<StorageHandle, ApiError> {
-        let handle = hull.plugins.storage(&pool.name, &pool.driver, &source(hull, pool));
-        handle.map_err(|error| unavailable(pool, error.into()))
+        let source = source(hull, pool);
+        let handle = hull.plugins.storage(&pool.name, &pool.driver, &source);
+        let handle = handle.map_err(|error| unavailable(pool, error.into()))?;
+        let found = identity(&source).map_err(|error| unavailable(pool, missing(&source, error)))?;
+        let before = self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.name.clone(), found);
+        if before.is_some_and(|before| before != found) {
+            tracing::info!(pool = %pool.name, source = %source.display(), "another directory is at the pool's place");
+            handle.process.replace().await?;
+        }
+        Ok(handle)
     }
 
     /// Mounts a volume and returns it, or a directory in it, as a detached mount.
@@ -49,6 +55,13 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// Where each pool is.
+    pub(crate) fn sources(&self, hull: &Hull) -> Vec<(PoolName, PathBuf)> {
+        self.pools().iter().map(|pool| (pool.name.clone(), source(hull, pool))).collect()
+    }
+}
+
 /// A pool's directory is gone: a process that has it cannot serve a new one of this name.
 pub(super) fn note_deleted(hull: &Hull, pool: &PoolName) {
     hull.storage.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone());
@@ -62,14 +75,8 @@ pub(super) async fn renew(hull: &Hull, pool: &Pool) -> Result<(), ApiError> {
 
 /// Has a fresh process serve the pool; it opens it with the configuration of now.
 pub(super) async fn restart(hull: &Hull, pool: &Pool) -> Result<(), ApiError> {
-    let process = hull.storage.handle(hull, pool).await?.process;
-    let old = process.ready().await.ok();
-    process.restart().await;
-    if let Some(old) = old {
-        let ended = tokio::time::timeout(FAREWELL, old.gone.cancelled()).await;
-        ended.map_err(|_| ApiError::internal(format!("the process of storage pool \"{}\" does not end", pool.name)))?;
-    }
-    Ok(())
+    let handle = hull.plugins.storage(&pool.name, &pool.driver, &source(hull, pool));
+    Ok(handle.map_err(|error| unavailable(pool, error.into()))?.process.replace().await?)
 }
 
 /// What a driver is and can do, before it has a pool.
@@ -94,6 +101,12 @@ pub(super) fn default_source(hull: &Hull, pool: &PoolName) -> PathBuf {
 fn below(root: &MountFd, path: &Path) -> nix::Result<MountFd> {
     let directory = open_beneath(root.as_fd(), path, nix::libc::O_PATH | nix::libc::O_DIRECTORY, Links::Refuse)?;
     open_tree_clone(directory.as_fd(), Path::new(""), Depth::This).map(MountFd::new)
+}
+
+/// Mounted later, or moved back, it is used again without further ado.
+fn missing(source: &Path, error: nix::Error) -> ApiError {
+    let message = format!("its directory `{}` is not there: {error} (hint: is it mounted?)", source.display());
+    ApiError::new(http::StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 fn unavailable(pool: &Pool, error: ApiError) -> ApiError {

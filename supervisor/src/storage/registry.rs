@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hull_plugin::{PoolName, VolumeName};
+use hull_sys::identity::Identity;
+use tokio::sync::OwnedMutexGuard;
 
 use super::model::{Pool, VolumeRow};
 use super::store;
@@ -14,8 +16,12 @@ pub(crate) struct Storage {
     known: RwLock<Known>,
     /// Pools whose process may still hold a directory that is gone.
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
-    /// One change of a pool or custom volume at a time, from check to publication.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Which directory was at each pool's place when it was last used.
+    pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
+    /// One pool is made at a time: no two in the same place.
+    pub(super) making: tokio::sync::Mutex<()>,
+    /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
+    changing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Default)]
@@ -33,7 +39,23 @@ impl Storage {
         for volume in store::all_volumes(database)? {
             known.insert(volume);
         }
-        Ok(Self { known: RwLock::new(known), deleted: Mutex::default(), changing: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            known: RwLock::new(known),
+            deleted: Mutex::default(),
+            places: Mutex::default(),
+            making: tokio::sync::Mutex::new(()),
+            changing: Mutex::default(),
+        })
+    }
+
+    /// The right to change a pool and its custom volumes. A slow pool keeps nobody from the others.
+    pub(super) async fn changing(&self, pool: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut all = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, lock| Arc::strong_count(lock) > 1); // held, or waited for
+            all.entry(pool.to_owned()).or_default().clone()
+        };
+        lock.lock_owned().await
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {

@@ -90,6 +90,11 @@ impl Client {
         Ok(self.stream)
     }
 
+    /// The connection itself, for clients that do not behave.
+    pub(crate) fn into_stream(self) -> UnixStream {
+        self.stream.into_inner()
+    }
+
     fn send(&mut self, method: &str, path: &str, body: &Body) -> io::Result<()> {
         let json;
         let (kind, content): (&str, &[u8]) = match body {

@@ -43,7 +43,7 @@ const RUNNING: [Measure; 3] =
     [ms("list recursion=0, 24 running"), ms("list recursion=1, 24 running"), ms("list recursion=2, 24 running")];
 const STOPPED: [Measure; 3] =
     [ms("list recursion=0, many stopped"), ms("list recursion=1, many stopped"), ms("list recursion=2, many stopped")];
-const IDLE: Measure = Measure { title: "idle, all processes (PSS)", unit: "MiB", better: Better::Less };
+pub(crate) const IDLE: Measure = Measure { title: "idle, all processes (PSS)", unit: "MiB", better: Better::Less };
 const MARGINAL: Measure = Measure { title: "per running container (PSS)", unit: "MiB", better: Better::Less };
 const PROCESSES: Measure =
     Measure { title: "processes per running container, outside of it", unit: "", better: Better::Less };
@@ -277,7 +277,7 @@ fn settle(client: &mut Client, name: &str) -> Result<()> {
 }
 
 /// In ms.
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+pub(crate) fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let begun = Instant::now();
     work()?;
     Ok(Duration::as_secs_f64(&begun.elapsed()) * 1e3)

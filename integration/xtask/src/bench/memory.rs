@@ -15,20 +15,9 @@ pub(crate) struct Footprint {
 /// dnsmasq are not its children). Processes that run the containers' busybox are the guests' own.
 pub(crate) fn footprint(pid: i32, directory: &Path) -> Footprint {
     let parents = parents();
-    let mut ours = BTreeSet::from([pid]);
     let directory = directory.to_string_lossy();
-    ours.extend(parents.keys().filter(|pid| arguments(**pid).contains(directory.as_ref())));
-    loop {
-        let more: Vec<i32> = parents
-            .iter()
-            .filter(|(pid, parent)| ours.contains(parent) && !ours.contains(pid))
-            .map(|(pid, _)| *pid)
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        ours.extend(more);
-    }
+    let named = parents.keys().copied().filter(|pid| arguments(*pid).contains(directory.as_ref()));
+    let mut ours = with_descendants(named.chain([pid]).collect(), &parents);
     ours.remove(&std::process::id().cast_signed());
     let mut sum = Footprint::default();
     for pid in ours.into_iter().filter(|pid| !is_guest(*pid)) {
@@ -38,6 +27,30 @@ pub(crate) fn footprint(pid: i32, directory: &Path) -> Footprint {
         }
     }
     sum
+}
+
+/// The process of one part of the daemon `pid`: the supervisor, or the plugin in whose control group's name `name` is.
+pub(crate) fn part(pid: i32, name: &str) -> Option<i32> {
+    with_descendants(BTreeSet::from([pid]), &parents()).into_iter().find(|pid| {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let plugin =
+            groups.lines().filter_map(|line| line.split_once("/plugins/")).any(|(_, plugin)| plugin.contains(name));
+        plugin || (name == "supervisor" && arguments(*pid).contains("--supervisor"))
+    })
+}
+
+fn with_descendants(mut ours: BTreeSet<i32>, parents: &BTreeMap<i32, i32>) -> BTreeSet<i32> {
+    loop {
+        let more: Vec<i32> = parents
+            .iter()
+            .filter(|(pid, parent)| ours.contains(parent) && !ours.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if more.is_empty() {
+            return ours;
+        }
+        ours.extend(more);
+    }
 }
 
 fn parents() -> BTreeMap<i32, i32> {

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::image;
 use super::measures::{self, Extent};
 use super::report::{Samples, json, table};
 use super::server::{Kind, Server};
+use super::{containment, image};
 use crate::machine::{catch_interrupts, check};
 use crate::setup::{self, Setup};
-use crate::workspace::{build_release, say};
+use crate::workspace::{build_release, cargo, say, succeed};
 
 /// Measure Hull beside the real LXD, and print a table
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,9 @@ pub(crate) struct Bench {
     /// One side only
     #[arg(long, value_enum)]
     only: Option<Kind>,
+    /// Only what is quick, or only what the walls between the parts cost
+    #[arg(long, value_enum)]
+    section: Option<Section>,
     /// Also write every sample into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -31,6 +34,19 @@ pub(crate) struct Bench {
     /// Where Hull's programs are, instead of building them
     #[arg(long, value_name = "FOLDER")]
     built: Option<PathBuf>,
+}
+
+/// A part of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Section {
+    Speed,
+    Containment,
+}
+
+impl Bench {
+    fn has(&self, section: Section) -> bool {
+        self.section.is_none_or(|only| only == section)
+    }
 }
 
 const QUICK: Extent = Extent { rounds: 3, execs: 20, requests: 500, lists: 5, megabytes: 64, stopped: 100 };
@@ -44,7 +60,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     setup::run(&Setup { lxd: kinds.contains(&Kind::Lxd), ci: false })?;
     let built = match &bench.built {
         Some(folder) => std::path::absolute(folder).context("the folder of the programs is no path")?,
-        None if kinds.contains(&Kind::Hull) => build_release()?,
+        None if kinds.contains(&Kind::Hull) => build(bench)?,
         None => PathBuf::new(),
     };
     catch_interrupts()?;
@@ -56,7 +72,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         tempfile::Builder::new().prefix("hull-bench-").tempdir().context("cannot make a temporary directory")?;
     let begun = Instant::now();
     let mut sides: Vec<(Kind, Samples)> = kinds.into_iter().map(|kind| (kind, Samples::default())).collect();
-    let measured = measure(&mut sides, folder.path(), &built, extent);
+    let measured = measure(bench, &mut sides, folder.path(), &built, extent);
     let named: Vec<(&str, &Samples)> = sides.iter().map(|(kind, samples)| (kind.name(), samples)).collect();
     println!("\n{}", table(&named));
     println!(
@@ -73,10 +89,25 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     measured
 }
 
-fn measure(sides: &mut [(Kind, Samples)], folder: &Path, built: &Path, extent: Extent) -> Result<()> {
+/// Where Hull's programs are, and the one that measures calls.
+fn build(bench: &Bench) -> Result<PathBuf> {
+    let built = build_release()?;
+    if bench.has(Section::Containment) {
+        succeed(&mut cargo(&["build", "--release", "--package", "hulld", "--bins", "--examples"])?)?;
+    }
+    Ok(built)
+}
+
+fn measure(bench: &Bench, sides: &mut [(Kind, Samples)], folder: &Path, built: &Path, extent: Extent) -> Result<()> {
     let image = image::build(folder)?;
+    if let Some((_, samples)) = sides.iter_mut().find(|(kind, _)| *kind == Kind::Hull)
+        && bench.has(Section::Containment)
+    {
+        containment::calls(samples, built)?;
+    }
+    let cold_starts = if bench.has(Section::Speed) { extent.rounds.min(5) } else { 0 };
     say("cold start");
-    for round in 0..extent.rounds.min(5) {
+    for round in 0..cold_starts {
         for (kind, samples) in &mut *sides {
             let (server, took) = Server::start(*kind, &folder.join(format!("{}-cold{round}", kind.name())), built)?;
             samples.add(measures::COLD_START, took);
@@ -92,42 +123,70 @@ fn measure(sides: &mut [(Kind, Samples)], folder: &Path, built: &Path, extent: E
             servers.push(server);
             furnished?;
         }
-        groups(sides, &mut servers, &extent)
+        let plans: [(Section, &[Group]); 2] = [(Section::Speed, &SPEED), (Section::Containment, &CONTAINMENT)];
+        plans
+            .into_iter()
+            .filter(|(section, _)| bench.has(*section))
+            .try_for_each(|(_, plan)| groups(plan, sides, &mut servers, &extent))
     })();
     let taken_down = removed(servers);
     done.and(taken_down)
 }
 
+/// Samples of one kind: a title, how often they are taken of all rounds, and how.
+type Group = (&'static str, fn(&Extent) -> usize, Take);
+type Take = fn(&mut Server, &mut Samples, usize, &Extent) -> Result<()>;
+
+const ONCE: fn(&Extent) -> usize = |_| 1;
+const THRICE: fn(&Extent) -> usize = |_| 3;
+
+const SPEED: [Group; 9] = [
+    (
+        "daemon start with pool and bridge",
+        |extent| extent.rounds.min(5),
+        |server, samples, _, _| measures::restart(server, samples),
+    ),
+    ("requests", ONCE, |server, samples, _, extent| measures::requests(server, samples, extent)),
+    (
+        "create, start, stop, delete",
+        |extent| extent.rounds,
+        |server, samples, round, _| measures::lifecycle(server, samples, round),
+    ),
+    ("launches", ONCE, |server, samples, _, _| measures::launches(server, samples)),
+    ("lists of running instances", ONCE, |server, samples, _, extent| measures::running_lists(server, samples, extent)),
+    ("exec", THRICE, |server, samples, _, extent| measures::execs(server, samples, extent)),
+    ("exec stdout, files", THRICE, streams),
+    ("taking the running instances down", ONCE, |server, _, _, _| measures::remove_running(server)),
+    ("lists of stopped instances", ONCE, |server, samples, _, extent| measures::stopped_lists(server, samples, extent)),
+];
+
+const CONTAINMENT: [Group; 6] = [
+    ("silent and slow clients", ONCE, |server, samples, _, extent| containment::crowd(server, samples, extent)),
+    ("a container for streams", ONCE, |server, samples, _, _| containment::container_for_streams(server, samples)),
+    ("exec stdout, files", THRICE, streams),
+    ("the same bytes without a daemon", THRICE, |server, samples, _, extent| {
+        containment::bare(server, samples, extent)
+    }),
+    (
+        "killed storage plugins",
+        |extent| extent.rounds,
+        |server, samples, round, _| containment::killed(server, samples, round),
+    ),
+    ("recovery of many containers", ONCE, |server, samples, _, _| containment::recovery(server, samples)),
+];
+
+fn streams(server: &mut Server, samples: &mut Samples, _: usize, extent: &Extent) -> Result<()> {
+    measures::stdout(server, samples, extent)?;
+    measures::files(server, samples, extent)
+}
+
 /// A group's samples of one round are taken on one side right after the other.
-fn groups(sides: &mut [(Kind, Samples)], servers: &mut [Server], extent: &Extent) -> Result<()> {
-    type Group = fn(&mut Server, &mut Samples, usize, &Extent) -> Result<()>;
-    let plan: [(&str, usize, Group); 9] = [
-        ("daemon start with pool and bridge", extent.rounds.min(5), |server, samples, _, _| {
-            measures::restart(server, samples)
-        }),
-        ("requests", 1, |server, samples, _, extent| measures::requests(server, samples, extent)),
-        ("create, start, stop, delete", extent.rounds, |server, samples, round, _| {
-            measures::lifecycle(server, samples, round)
-        }),
-        ("launches", 1, |server, samples, _, _| measures::launches(server, samples)),
-        ("lists of running instances", 1, |server, samples, _, extent| {
-            measures::running_lists(server, samples, extent)
-        }),
-        ("exec", 3, |server, samples, _, extent| measures::execs(server, samples, extent)),
-        ("exec stdout, files", 3, |server, samples, _, extent| {
-            measures::stdout(server, samples, extent)?;
-            measures::files(server, samples, extent)
-        }),
-        ("taking the running instances down", 1, |server, _, _, _| measures::remove_running(server)),
-        ("lists of stopped instances", 1, |server, samples, _, extent| {
-            measures::stopped_lists(server, samples, extent)
-        }),
-    ];
-    for (title, rounds, group) in plan {
+fn groups(plan: &[Group], sides: &mut [(Kind, Samples)], servers: &mut [Server], extent: &Extent) -> Result<()> {
+    for (title, rounds, take) in plan {
         say(title);
-        for round in 0..rounds {
+        for round in 0..rounds(extent) {
             for ((kind, samples), server) in sides.iter_mut().zip(&mut *servers) {
-                group(server, samples, round, extent).with_context(|| format!("{}: {title}", kind.name()))?;
+                take(server, samples, round, extent).with_context(|| format!("{}: {title}", kind.name()))?;
             }
         }
     }

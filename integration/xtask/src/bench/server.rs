@@ -110,6 +110,14 @@ impl Server {
         Err(problem.unwrap_or_else(|| anyhow::anyhow!("no bridge was tried"))).context("cannot make a bridge")
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        self.daemon.pid().as_raw()
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn footprint(&self) -> Footprint {
         footprint(self.daemon.pid().as_raw(), &self.directory)
     }
@@ -195,7 +203,7 @@ fn change_state(client: &mut Client, name: &str, body: &Value) -> Result<()> {
     client.operation("PUT", &format!("/1.0/instances/{name}/state"), Body::Json(body)).map(drop)
 }
 
-fn post(client: &mut Client, path: &str, body: &Value) -> Result<()> {
+pub(crate) fn post(client: &mut Client, path: &str, body: &Value) -> Result<()> {
     client.operation("POST", path, Body::Json(body)).map(drop)
 }
 

@@ -8,4 +8,4 @@ mod recipe;
 mod run;
 
 pub(crate) use recipe::Recipe;
-pub(crate) use run::{Build, run};
+pub(crate) use run::{Build, given_up, run};

@@ -98,7 +98,10 @@ async fn watch(stderr: ChildStderr, on_step: &mut impl AsyncFnMut(Step)) -> Resu
     let mut lines = BufReader::new(stderr).lines();
     let (mut meter, mut kept) = (Meter::new(), VecDeque::new());
     loop {
-        let next = tokio::time::timeout(SILENCE, lines.next_line()).await.map_err(|_| silent(&kept))?;
+        let next = tokio::select! {
+            next = tokio::time::timeout(SILENCE, lines.next_line()) => next.map_err(|_| silent(&kept))?,
+            () = hull_plugin::caller_left() => return Err(given_up()),
+        };
         let Some(line) = next.map_err(|error| DriverError::system(&error, "cannot read the build's log"))? else {
             return Ok(kept);
         };
@@ -139,6 +142,11 @@ impl Drop for Group {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+/// Nobody waits for the image any more.
+pub(crate) fn given_up() -> DriverError {
+    DriverError::new(Code::Cancelled, "the build was cancelled")
 }
 
 fn silent(kept: &VecDeque<String>) -> DriverError {

@@ -58,8 +58,8 @@ impl Extended {
             b"uid" => self.owner = Some(id(value)?),
             b"gid" => self.group = Some(id(value)?),
             b"mtime" => self.modified = Some(time(value)?),
-            b"SCHILY.acl.access" => self.acl(c"system.posix_acl_access", value),
-            b"SCHILY.acl.default" => self.acl(c"system.posix_acl_default", value),
+            b"SCHILY.acl.access" => self.acl(c"system.posix_acl_access", value)?,
+            b"SCHILY.acl.default" => self.acl(c"system.posix_acl_default", value)?,
             b"GNU.sparse.name" => self.path = Some(value.to_vec()),
             b"GNU.sparse.major" => self.sparse.in_content = value == b"1",
             b"GNU.sparse.realsize" | b"GNU.sparse.size" => self.sparse.real_size = Some(decimal(value)?),
@@ -81,22 +81,30 @@ impl Extended {
         if name.count_bytes() > LONGEST_NAME || value.len() > LONGEST_VALUE {
             return Err(Error::corrupt("the archive has an extended attribute larger than the kernel allows"));
         }
+        self.replace_attribute(name, value)
+    }
+
+    fn replace_attribute(&mut self, name: CString, value: Vec<u8>) -> Result<()> {
         self.attributes.retain(|(other, _)| *other != name);
+        if self.attributes.len() == MOST_ATTRIBUTES {
+            return Err(Error::corrupt("the archive has a file with too many extended attributes"));
+        }
         self.attributes.push((name, value));
         Ok(())
     }
 
     /// An ACL that names users by name cannot be applied: those names mean nothing here (LXD ignores all of them).
-    fn acl(&mut self, name: &std::ffi::CStr, text: &[u8]) {
-        match acl::binary(text) {
-            Some(value) => {
-                self.attributes.retain(|(other, _)| other.as_c_str() != name);
-                self.attributes.push((name.to_owned(), value));
-            }
-            None => tracing::warn!(acl = %crate::error::printable(text), "an ACL without numeric ids is left out"),
+    fn acl(&mut self, name: &std::ffi::CStr, text: &[u8]) -> Result<()> {
+        if let Some(value) = acl::binary(text) {
+            return self.replace_attribute(name.to_owned(), value);
         }
+        tracing::warn!(acl = %crate::error::printable(text), "an ACL without numeric ids is left out");
+        Ok(())
     }
 }
+
+/// More than any file has, few enough to look through each time.
+const MOST_ATTRIBUTES: usize = 1024;
 
 fn map(value: &[u8]) -> Result<Vec<(u64, u64)>> {
     let numbers: Vec<u64> = value.split(|byte| *byte == b',').map(decimal).collect::<Result<_>>()?;
@@ -198,6 +206,20 @@ mod tests {
         assert_eq!(time(b"-1.25").unwrap(), (-2, 750_000_000));
         assert_eq!(base64(b"aGFsbG8").unwrap(), b"hallo");
         assert_eq!(percent_decoded(b"user.%41%zz"), b"user.A%zz");
+    }
+
+    #[test]
+    fn attributes_without_end_are_refused() {
+        let record = |number: usize| {
+            let text = format!("SCHILY.xattr.user.{number:04}=x\n");
+            format!("{} {text}", text.len() + 3).into_bytes()
+        };
+        let records: Vec<u8> = (0..MOST_ATTRIBUTES).flat_map(record).collect();
+        let mut extended = Extended::default();
+        extended.add(&records).unwrap();
+        extended.add(&records).unwrap(); // the same again
+        assert_eq!(extended.attributes.len(), MOST_ATTRIBUTES);
+        assert!(extended.add(&record(MOST_ATTRIBUTES)).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crate::error::{Error, Result, printable};
 
 use super::header::{BLOCK, Header, Kind};
-use super::pax::Extended;
+use super::pax::{Extended, SparseRecords};
 use super::sparse::Map;
 
 /// A stream of entries. The content of the last one is read with [`Read`], or skipped by asking for the next.
@@ -79,6 +79,7 @@ impl<R: Read> Archive<R> {
                     let records = self.extra(&header, &mut before.size)?;
                     self.global.add(&records)?;
                     self.global.attributes.truncate(MOST_GLOBAL_ATTRIBUTES);
+                    self.global.sparse = SparseRecords::default(); // a map is one file's
                 }
                 b'L' => before.path = Some(without_end(self.extra(&header, &mut before.size)?)),
                 b'K' => before.link = Some(without_end(self.extra(&header, &mut before.size)?)),

@@ -39,6 +39,9 @@ pub(crate) fn unpack(file: &File, into: BorrowedFd, budget: &Budget, meter: &Met
 
 const MOST_WORKERS: usize = 4;
 const MOST_WAITING: usize = 64;
+/// What a file may have that waits in the queue: its list of blocks and its attributes are in memory.
+const MOST_WAITING_BLOCKS: usize = 64 << 10;
+const MOST_WAITING_WEIGHT: u64 = 256 << 10;
 const LONGEST_PATH: usize = 4095; // linux/limits.h PATH_MAX, less the NUL
 
 /// Directories made but not yet filled, the last one first: a loop of them ends at the longest path.
@@ -158,6 +161,7 @@ impl Making<'_> {
             if here.len() > LONGEST_PATH {
                 return Err(Error::corrupt("the image has a path longer than 4095 bytes"));
             }
+            self.budget.spend_memory(here.len() as u64 + 100)?;
             waiting.push((here, reference));
             return Ok(());
         }
@@ -166,6 +170,7 @@ impl Making<'_> {
                 let directory = open_beneath(self.root, directory).doing("open the directory", directory)?;
                 return make_link(&directory, first, parent, name).map_err(|error| twice(error, "link", &here));
             }
+            self.budget.spend_memory(here.len() as u64 + 200)?;
             self.linked.insert(inode.number, (path.to_vec(), name.to_owned()));
         }
         let attributes = self.attributes(&inode)?;
@@ -174,7 +179,11 @@ impl Making<'_> {
             Node::File(piece) => {
                 let file = create_file(parent, name, &attributes);
                 let file = file.map_err(|error| twice(error, "make the file", &here))?;
+                let large = piece.blocks.len() > MOST_WAITING_BLOCKS || attributes.weight() > MOST_WAITING_WEIGHT;
                 let job = Job { file, name: name.to_owned(), piece, attributes };
+                if large {
+                    return self.pool.fill(&job); // not many of them in the queue
+                }
                 return self.sender.send(job).map_err(|_| Error::Cancelled);
             }
             Node::SymbolicLink(target) => {

@@ -114,6 +114,7 @@ impl Unpacking<'_> {
         let Self { parents, directories, budget, .. } = self;
         parents.ensure(path, |made| {
             budget.spend_inode()?;
+            budget.spend_memory(kept(made, 0))?;
             directories.insert(made.to_vec(), Attributes::plain(0o755));
             Ok(())
         })
@@ -131,6 +132,7 @@ impl Unpacking<'_> {
                 Err(error) => return Err(system("make the directory", path, error)),
             }
         }
+        self.budget.spend_memory(kept(path, attributes.weight()))?;
         self.directories.insert(path.to_vec(), attributes);
         Ok(())
     }
@@ -237,6 +239,11 @@ impl Unpacking<'_> {
         }
         Ok(())
     }
+}
+
+/// Bytes in memory of a directory that is finished at the end.
+fn kept(path: &[u8], attributes: u64) -> u64 {
+    path.len() as u64 + attributes + 200
 }
 
 /// What the entry may have where it is.

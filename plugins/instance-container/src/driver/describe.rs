@@ -11,6 +11,10 @@ pub(crate) fn description() -> Description {
             .into(),
         config: keys(),
         item_config: Vec::new(),
+        // A list of a thousand instances asks for the state of each at once, and each is a few system calls.
+        concurrency: 64,
+        queue: 8192,
+        ..Description::default()
     }
 }
 

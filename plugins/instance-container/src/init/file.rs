@@ -23,6 +23,9 @@ pub(crate) fn run(reply: &OwnedFd, place: Place, path: &str, work: FileWork, des
     let (report, file) = match work {
         FileWork::Read => read(&root, path)?,
         FileWork::Delete => (delete(&root, path)?, None),
+        FileWork::Write { user: Some(u32::MAX), .. } | FileWork::Write { group: Some(u32::MAX), .. } => {
+            return Err(refused(format!("write `{path}`: {} is nobody's number", u32::MAX)));
+        }
         FileWork::Write { kind, user, group, mode } => write(&root, path, kind, &Owner { user, group, mode })?,
     };
     order::send(reply.as_fd(), &report, file.as_slice()).doing(|| "report".into())

@@ -95,7 +95,9 @@ impl Fixture {
     pub(crate) async fn restart_driver(&mut self, handles: Vec<StoredHandle>) -> Vec<Recovered> {
         self.kill_driver();
         self.start_driver();
-        self.lifecycle().recover(context(), handles).await.unwrap().unwrap()
+        let answers = self.lifecycle().recover(context(), handles).await.unwrap().unwrap();
+        self.lifecycle().take_charge(context()).await.unwrap().unwrap();
+        answers
     }
 
     fn kill_driver(&mut self) {

@@ -8,7 +8,7 @@ mod hosts;
 mod leases;
 mod ready;
 mod service;
-mod settings;
+pub(crate) mod settings;
 
 pub(crate) use hosts::{Memory, host_line, set_host};
 pub(crate) use leases::read_leases;

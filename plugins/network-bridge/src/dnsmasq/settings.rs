@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::config::{DnsMode, Family, Network};
 
 /// The configuration for `network`, whose files are in `directory`; `None` if it has nothing to serve.
-pub(super) fn settings(network: &Network, directory: &Path, group: Option<&str>) -> Option<String> {
+pub(crate) fn settings(network: &Network, directory: &Path, group: Option<&str>) -> Option<String> {
     if network.families().iter().all(|family| family.address.is_none()) {
         return None;
     }

@@ -4,7 +4,7 @@
 //! made them. [`rules`] renders (pure), [`apply`] gives the text to one `nft` process, which applies all or nothing.
 
 mod apply;
-mod rules;
+pub(crate) mod rules;
 mod script;
 
 pub(crate) use apply::Firewall;

@@ -19,7 +19,7 @@ pub(crate) struct Guard {
 }
 
 /// Replaces a network's table as a whole.
-pub(super) fn network(table: &str, network: &Network) -> Script {
+pub(crate) fn network(table: &str, network: &Network) -> Script {
     let mut script = remove_table("inet", table);
     let families = || network.families().into_iter().filter(|family| family.address.is_some());
     script.line(format_args!("table inet {} {{", Name(table)));
@@ -55,7 +55,7 @@ fn guards_table(script: &mut Script, table: &str) {
 }
 
 /// Puts a NIC under guard, in place of an earlier one on the same interface.
-pub(super) fn guard(table: &str, guard: &Guard) -> Script {
+pub(crate) fn guard(table: &str, guard: &Guard) -> Script {
     let mut script = unguard(table, &guard.interface);
     let chain = chain_of(&guard.interface);
     script.line(format_args!("table bridge {} {{", Name(table)));

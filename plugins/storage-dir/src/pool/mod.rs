@@ -4,6 +4,7 @@ mod clear;
 mod create;
 mod layout;
 mod open;
+mod sync;
 mod usage;
 
 pub(crate) use layout::{Made, Pool, ensure_directory, names, open_directory};

@@ -85,7 +85,7 @@ fn twice_has_the_effect_of_once_even_at_the_same_time() {
 #[test]
 fn what_nobody_knows_is_named_and_collected() {
     with_pool(async |pool| {
-        for name in ["container/a", "container/b", "custom/c"] {
+        for name in ["container/a", "container/b", "custom/c", "image/d"] {
             pool.create(name, VolumeSource::Empty).await.unwrap();
         }
         fs::create_dir(pool.path("making/half")).unwrap();
@@ -99,8 +99,9 @@ fn what_nobody_knows_is_named_and_collected() {
         for _ in 0..2 {
             driver.collect(context(), op(), found.unknown.clone()).await.unwrap().unwrap();
         }
-        assert_eq!(names(&pool.volume("container")), ["a"]);
+        assert_eq!(names(&pool.volume("container")), ["a", "b"], "somebody's data went");
         assert!(pool.volume("custom/c").exists());
+        assert!(!pool.volume("image/d").exists());
         for bad in ["making:../volumes", "volume:../../etc", "x", "making:"] {
             let refused = driver.collect(context(), op(), vec![bad.into()]).await.unwrap();
             assert_eq!(refused.unwrap_err().code, Code::InvalidConfig, "{bad}");

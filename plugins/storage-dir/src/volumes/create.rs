@@ -7,9 +7,9 @@ use std::sync::Arc;
 use hull_image_format::{Image, Limits, Meter, copy_tree, remove_tree, unpack};
 use hull_plugin::{Code, DriverError, VolumeName};
 use nix::errno::Errno;
-use nix::fcntl::{RenameFlags, renameat2};
+use nix::fcntl::{Flock, FlockArg, RenameFlags, renameat2};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{UnlinkatFlags, fsync, syncfs, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::failure::{failure, refused};
 use crate::pool::{Made, Pool};
@@ -33,7 +33,7 @@ impl Filling {
     }
 }
 
-/// Makes the volume unless it is there. The caller holds the volume's lock, and the source's.
+/// Makes the volume unless it is there; making it durable is the caller's. The caller holds the volume's lock, and the source's.
 pub(crate) fn create(
     pool: &Arc<Pool>,
     volume: &VolumeName,
@@ -46,7 +46,7 @@ pub(crate) fn create(
     let made = pool.make()?;
     let result = fill(pool, &made.directory, volume, filling, meter)
         .and_then(|()| Record::new(filling.source()).write(&made.directory))
-        .and_then(|()| settle(pool, &made, volume, filling));
+        .and_then(|()| settle(pool, &made, volume));
     let Err(mut error) = result else { return Ok(()) };
     let name = std::ffi::CString::new(made.name.as_str()).unwrap_or_default(); // a UUID
     if let Err(left) = remove_tree(&pool.making, &name, &Meter::default()) {
@@ -99,6 +99,9 @@ fn copy(
         return Err(DriverError::new(Code::Unsupported, what()).because("one is an instance's, the other is not"));
     }
     let from = pool.require(source).map_err(|error| error.context(what()))?;
+    // Another process of this driver may serve by now, and not know what this one reads.
+    let lock = from.try_clone().map_err(|error| DriverError::system(&error, what()))?;
+    let _read = Flock::lock(lock, FlockArg::LockShared).map_err(|(_, error)| refused(error, what()))?;
     let to = into.try_clone().map_err(|error| DriverError::system(&error, what()))?;
     copy_tree(from, to, meter).map_err(|error| failure(error, what()))?;
     match unlinkat(into, RECORD, UnlinkatFlags::NoRemoveDir) {
@@ -107,16 +110,9 @@ fn copy(
     }
 }
 
-/// Into its place. An image's volume must outlast a power failure whole, since everything is copied from it; a copy
-/// that a power failure cuts short is like the instance's own last writes.
-fn settle(pool: &Pool, made: &Made, volume: &VolumeName, filling: &Filling) -> Result<(), DriverError> {
+/// Into its place. Nobody is told so before [`Pool::make_durable`]: until then a power failure may take it, or parts of it.
+fn settle(pool: &Pool, made: &Made, volume: &VolumeName) -> Result<(), DriverError> {
     let what = |error| refused(error, format!("cannot put volume `{volume}` in its place"));
-    let durable = !matches!(filling, Filling::Volume(_));
-    if durable && matches!(filling, Filling::Image { .. }) {
-        syncfs(&pool.root).map_err(what)?;
-    }
     let kind = pool.kind(volume)?;
-    renameat2(&pool.making, made.name.as_str(), &kind, volume.parts().1, RenameFlags::RENAME_NOREPLACE)
-        .map_err(what)?;
-    if durable { fsync(&kind).map_err(what) } else { Ok(()) }
+    renameat2(&pool.making, made.name.as_str(), &kind, volume.parts().1, RenameFlags::RENAME_NOREPLACE).map_err(what)
 }

@@ -16,6 +16,8 @@ pub(crate) enum Unknown {
 }
 
 const VOLUME: &str = "volume:";
+/// The kind of volumes that are copies of what Hull has: nothing is lost with them.
+const IMAGE: &str = "image";
 const MAKING: &str = "making:";
 
 impl Unknown {
@@ -34,18 +36,14 @@ impl Unknown {
 pub(crate) fn reconcile(pool: &Pool, known: &BTreeSet<VolumeName>) -> Result<Reconciled, DriverError> {
     let present = present(pool)?;
     let missing = known.difference(&present).map(VolumeName::to_string).collect();
-    let unknown = present.difference(known).map(|volume| format!("{VOLUME}{volume}"));
+    let (copies, owned): (Vec<_>, Vec<_>) = present.difference(known).partition(|volume| volume.parts().0 == IMAGE);
+    for volume in owned {
+        // Hull undoes what it made and did not write down, so this one is from a newer database than the one in use.
+        tracing::warn!(%volume, "left alone: a whole volume of somebody's that Hull does not know");
+    }
+    let unknown = copies.into_iter().map(|volume| format!("{VOLUME}{volume}"));
     let abandoned = pool.abandoned()?.into_iter().map(|name| format!("{MAKING}{name}"));
     Ok(Reconciled { missing, unknown: unknown.chain(abandoned).collect() })
-}
-
-/// Moves a half-made volume out of sight, unless this process is at work on it.
-pub(crate) fn discard_half_made(pool: &Pool, name: &str) -> Result<(), DriverError> {
-    if pool.is_active(name) {
-        return Ok(());
-    }
-    let discarded = pool.discard(&pool.making, name).map(drop);
-    discarded.map_err(|error| refused(error, format!("cannot remove the half-made volume `{name}`")))
 }
 
 fn is_plain(name: &str) -> bool {

@@ -9,8 +9,10 @@ use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
 
 use super::handle::Process;
+use super::queue::{Lane, Turn};
 use super::session::{DriverClient, Session};
 use crate::logging;
+use crate::plugins::Notice;
 
 /// How often a call is sent before its failure is the caller's.
 const ATTEMPTS: u32 = 3;
@@ -54,14 +56,34 @@ enum Miss {
 }
 
 impl Process {
-    /// Calls the driver. `attempt` makes the request; it runs again for each repetition.
+    /// Calls the driver, when it is this call's turn. `attempt` makes the request; it runs again for each repetition.
     pub(crate) async fn call<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
     where
         F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
-        for _ in 0..ATTEMPTS {
+        let counted = self.spec.statistics.call(method.name);
+        let answer = self.in_turn(method, attempt).await;
+        counted.answered(&answer);
+        if answer.is_ok() && self.spec.statistics.works() {
+            self.spec.notice(Notice::Works);
+        }
+        answer
+    }
+
+    async fn in_turn<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
+    where
+        F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
+        Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
+    {
+        let _turn = self.turn(method).await.map_err(|error| error.context(self.what(method)))?;
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
+            // A process that has just been replaced takes no more calls: its successor does.
+            let Some(_counted) = session.calls.enter() else { continue };
+            attempts += 1;
+            self.queue.set_bounds((&*session.description).into());
             match self.attempt(&session, method, &attempt).await {
                 Ok(answer) => return answer,
                 Err(Miss::Final(error)) => return Err(error),
@@ -70,6 +92,20 @@ impl Process {
         }
         let message = format!("{}: its process ended {ATTEMPTS} times", self.what(method));
         Err(self.with_last_end(DriverError::new(Code::Crashed, message)))
+    }
+
+    /// Waits for it as long as it takes; a question no longer than for its answer.
+    async fn turn(&self, method: Method) -> Result<Turn, DriverError> {
+        let lane = Lane::of(method);
+        match method.deadline {
+            Deadline::Within(limit) if lane == Lane::Quick => {
+                let entered = tokio::time::timeout(limit, self.queue.enter(lane)).await;
+                entered.unwrap_or_else(|_| {
+                    Err(DriverError::new(Code::Overloaded, format!("it was not its turn within {limit:?}")))
+                })
+            }
+            _ => self.queue.enter(lane).await,
+        }
     }
 
     async fn attempt<T, F, Sent>(
@@ -145,8 +181,14 @@ impl Process {
             let request = context(logging::current_request(), Duration::from_secs(30));
             let opening = Method { name: "open_pool", ..method };
             match self.judge(session, opening, client.open_pool(request, pool.clone(), config).await).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(Miss::Final(error.context(format!("pool `{pool}` cannot be opened")))),
+                Ok(Ok(())) => {
+                    self.spec.notice(Notice::PoolOpened);
+                    Ok(())
+                }
+                Ok(Err(error)) => {
+                    self.spec.notice(Notice::PoolClosed { why: error.to_string() });
+                    Err(Miss::Final(error.context(format!("pool `{pool}` cannot be opened"))))
+                }
                 Err(miss) => Err(miss),
             }
         };

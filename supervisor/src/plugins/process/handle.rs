@@ -1,19 +1,25 @@
 //! What callers hold of a plugin process: its name, its state, and a way to ask for it.
 
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hull_plugin::{Code, Description, DriverError, Manifest, PoolName};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::output::Output;
 use super::owner::{self, Command};
+use super::queue::Queue;
 use super::session::Session;
-use crate::plugins::Environment;
+use crate::plugins::statistics::Statistics;
+use crate::plugins::{Environment, Notice};
 
 /// How long a call waits for a plugin that is starting, restarting or taking its objects over.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Which process: one a driver, or one a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,15 +41,50 @@ impl fmt::Display for ProcessName {
 pub(crate) struct Installed {
     pub(crate) manifest: Manifest,
     pub(crate) executable: PathBuf,
+    /// Which of the versions that were installed while Hull ran; `None`: the one that Hull was started with.
+    pub(crate) number: Option<u32>,
+    /// The executable and its companions as they were when they were found, even if something else lies there now.
+    pub(crate) files: Vec<Arc<File>>,
+    /// What is run instead if this one has never served and does not start.
+    pub(crate) fallback: Option<Arc<Installed>>,
 }
 
-/// Everything about a process that does not change.
+/// What is remembered of a process, for lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The program that runs, or would.
+    pub(crate) installed: Arc<Installed>,
+    /// How often a process of it has become ready.
+    pub(crate) starts: u64,
+    /// When the present one did.
+    pub(crate) since: Option<SystemTime>,
+    /// What the last process that ended left as its account.
+    pub(crate) last_end: Option<Arc<str>>,
+    /// Replaced processes that still finish their calls.
+    pub(crate) draining: usize,
+}
+
+/// Everything about a process that does not change while it runs.
+#[derive(Clone)]
 pub(crate) struct Spec {
     pub(crate) name: ProcessName,
     pub(crate) installed: Arc<Installed>,
     /// The pool's directory, for storage drivers.
     pub(crate) pool_source: Option<PathBuf>,
     pub(crate) environment: Arc<Environment>,
+    pub(crate) statistics: Arc<Statistics>,
+}
+
+impl Spec {
+    /// Tells the rest of hulld what the administrator should know.
+    pub(super) fn notice(&self, notice: Notice) {
+        self.environment.handles.noticed(&self.name.plugin, self.name.pool.as_ref(), notice);
+    }
+
+    /// The same process with another program.
+    pub(super) fn with(&self, installed: Arc<Installed>) -> Self {
+        Self { installed, ..self.clone() }
+    }
 }
 
 /// Where a process stands.
@@ -59,10 +100,11 @@ pub(crate) enum Status {
 /// A plugin process, whether it runs now or not.
 pub(crate) struct Process {
     pub(crate) spec: Arc<Spec>,
+    pub(crate) queue: Queue,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Status>,
-    /// What the last process that ended left as its account.
-    pub(super) last_end: watch::Receiver<Option<Arc<str>>>,
+    pub(super) facts: watch::Receiver<Facts>,
+    output: Output,
 }
 
 impl Process {
@@ -71,15 +113,28 @@ impl Process {
         let spec = Arc::new(spec);
         let (commands, receiver) = mpsc::channel(64);
         let (status_sender, status) = watch::channel(Status::Stopped);
-        let (end_sender, last_end) = watch::channel(None);
+        let installed = spec.installed.clone();
+        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0 };
+        let (facts_sender, facts) = watch::channel(facts);
+        let output = Output::default();
         let tracker = &spec.environment.tasks;
         let stop = spec.environment.stop.clone();
-        tracker.spawn(owner::run(owner::Owner::new(spec.clone(), status_sender, end_sender), receiver, stop));
-        Arc::new(Self { spec, commands, status, last_end })
+        let owner = owner::Owner::new(spec.clone(), status_sender, facts_sender, output.clone());
+        tracker.spawn(owner::run(owner, receiver, stop));
+        Arc::new(Self { spec, queue: Queue::default(), commands, status, facts, output })
     }
 
     pub(crate) fn plugin(&self) -> &str {
         &self.spec.name.plugin
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts.borrow().clone()
+    }
+
+    /// The kept end of what its processes wrote.
+    pub(crate) fn output(&self) -> String {
+        self.output.text()
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -91,12 +146,19 @@ impl Process {
     /// # Errors
     /// `Unavailable`: quarantined, or not ready in time.
     pub(crate) async fn ready(&self) -> Result<Arc<Session>, DriverError> {
-        if let Status::Ready(session) = &*self.status.borrow() {
+        if let Status::Ready(session) = &*self.status.borrow()
+            && !session.gone.is_cancelled()
+        {
             return Ok(session.clone());
         }
+        self.installed()?;
         self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
-        let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
+        // A process that has ended is still named for a moment, until its owner has noticed.
+        let settled = status.wait_for(|status| match status {
+            Status::Ready(session) => !session.gone.is_cancelled(),
+            status => matches!(status, Status::Failed(_)),
+        });
         match tokio::time::timeout(START_PATIENCE, settled).await {
             Ok(Ok(status)) => match &*status {
                 Status::Ready(session) => Ok(session.clone()),
@@ -121,9 +183,40 @@ impl Process {
         self.send(|done| Command::Hung { generation, why, done }).await;
     }
 
+    /// Replaces the process by one of `installed`, without a gap.
+    ///
+    /// # Errors
+    /// `Unavailable`: the new one was refused, and why; the present one serves on. `Busy`: not now.
+    pub(crate) async fn succeed(&self, installed: Arc<Installed>) -> Result<(), DriverError> {
+        let (done, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Succeed { installed, done }).await;
+        match (sent, answer.await) {
+            (Ok(()), Ok(result)) => result,
+            _ => Err(self.stopping()),
+        }
+    }
+
     /// Ends the process and starts it anew, whatever its state.
-    pub(crate) async fn restart(&self) {
+    pub(crate) async fn reset(&self) {
         self.send(Command::Reset).await;
+    }
+
+    /// Ends the process that runs now, if one does, and returns when it is gone.
+    ///
+    /// # Errors
+    /// `Unavailable`: it does not end.
+    pub(crate) async fn replace(&self) -> Result<(), DriverError> {
+        let old = match self.status() {
+            Status::Stopped => return Ok(()),
+            Status::Starting => self.ready().await.ok(),
+            Status::Ready(session) => Some(session),
+            Status::Failed(_) => None,
+        };
+        self.reset().await;
+        let Some(old) = old else { return Ok(()) };
+        tokio::time::timeout(FAREWELL, old.gone.cancelled()).await.map_err(|_elapsed| {
+            DriverError::new(Code::Unavailable, format!("the process of plugin `{}` does not end", self.spec.name))
+        })
     }
 
     /// Returns when the owner has acted on it.
@@ -133,6 +226,17 @@ impl Process {
         if self.commands.send(command(done)).await.is_ok() {
             let _ = acted.await;
         }
+    }
+
+    /// A program that is away is no crash: nothing is counted, and the first call after its return starts it.
+    fn installed(&self) -> Result<(), DriverError> {
+        let facts = self.facts.borrow();
+        let program = &facts.installed.executable;
+        if program.exists() {
+            return Ok(());
+        }
+        let message = format!("the program of plugin `{}` is missing: `{}`", self.spec.name, program.display());
+        Err(DriverError::new(Code::Unavailable, message).hint("install it again"))
     }
 
     fn quarantined(&self, reason: &str) -> DriverError {
@@ -146,7 +250,7 @@ impl Process {
     }
 
     pub(crate) fn with_last_end(&self, error: DriverError) -> DriverError {
-        match &*self.last_end.borrow() {
+        match &self.facts.borrow().last_end {
             Some(end) => error.because(end),
             None => error,
         }

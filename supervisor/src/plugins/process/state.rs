@@ -12,8 +12,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The handshake must be through by then.
+/// The handshake must be through by then; twice the time after each attempt in a row that failed, up to [`LONGEST_GREETING`], so
+/// that a driver comes up even on a machine so slow or busy that the first attempts come too late.
 pub(crate) const GREETING: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_GREETING: Duration = Duration::from_secs(16);
 /// Taking its objects over must be through by then.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long SIGKILL may take before the process is abandoned.
@@ -79,7 +81,7 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
     use Action::*;
     use Event::*;
     use State::*;
-    let starting = |crashes| Starting { crashes, until: now + GREETING };
+    let starting = |crashes: Crashes| Starting { crashes, until: now + crashes.greeting() };
     let killing = |crashes| Killing { crashes, until: now + DYING };
     match (state, event) {
         (Stopped, Wanted | Reset) => (starting(Crashes::default()), &[Spawn]),
@@ -102,6 +104,11 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
         (Backoff { crashes, until }, Tick) if now >= until => (starting(crashes), &[Spawn]),
         (same, _) => (same, &[]), // early, late or repeated: harmless
     }
+}
+
+/// A successor serves, which nobody has seen crash yet.
+pub(super) fn succeeded(now: Instant) -> State {
+    State::Ready { crashes: Crashes::default(), since: now }
 }
 
 /// After a crash: wait a little and start again, or give up.
@@ -146,6 +153,10 @@ impl Crashes {
 
     fn within_window(&self, now: Instant) -> usize {
         self.times.iter().flatten().filter(|time| now.saturating_duration_since(**time) < WINDOW).count()
+    }
+
+    fn greeting(&self) -> Duration {
+        GREETING.saturating_mul(1 << self.streak.min(8)).min(LONGEST_GREETING)
     }
 
     fn backoff(&self) -> Duration {
@@ -201,6 +212,24 @@ mod tests {
         assert_eq!(pauses[1], Duration::from_millis(20));
         assert_eq!(pauses[13], LONGEST_BACKOFF);
         assert_eq!(crashes.forgiven(now, now + FORGIVEN_AFTER).and(now).backoff(), FIRST_BACKOFF);
+    }
+
+    #[test]
+    fn each_failed_start_is_followed_by_a_more_patient_one() {
+        let mut now = Instant::now();
+        let mut state = step(State::Stopped, Event::Wanted, now).0;
+        let mut patience = Vec::new();
+        while let State::Starting { until, .. } = state {
+            patience.push((until - now).as_secs());
+            now = until;
+            state = step(state, Event::Tick, now).0;
+            state = step(state, Event::Exited, now).0;
+            let State::Backoff { until, .. } = state else { break };
+            now = until;
+            state = step(state, Event::Tick, now).0;
+        }
+        assert_eq!(patience, [1, 2, 4, 8, 16]);
+        assert!(matches!(state, State::Failed { .. }));
     }
 
     #[test]

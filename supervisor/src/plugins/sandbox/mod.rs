@@ -10,13 +10,19 @@
 mod build;
 mod ids;
 mod plan;
+mod refusals;
 mod rights;
 mod root;
 mod seccomp;
 mod spawn;
 mod stage;
+mod trial;
 
 pub use stage::main as stage_main;
+pub use trial::{Outcome, Trial, Walls};
 
 pub(crate) use build::{gateway_plan, service_plan};
-pub(crate) use spawn::{Child, Sockets, SpawnError, Target, spawn, spawn_plugin, user_namespace_key};
+pub(crate) use spawn::{
+    Child, Slot, Sockets, SpawnError, Target, forget_plugin, free_slot, spawn, spawn_plugin, user_namespace_key,
+};
+pub(crate) use refusals::Refusals;

@@ -16,7 +16,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
-use super::stage::{FAILED, STARTED};
+use super::refusals::Refusals;
+use super::stage::{FAILED, LISTENING, STARTED};
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
@@ -73,6 +74,7 @@ pub(crate) struct PluginSockets {
 pub(crate) struct Child {
     pid: i32,
     process: AsyncFd<OwnedFd>,
+    refusals: Option<Refusals>,
 }
 
 /// Whom a process is to be a child of.
@@ -84,12 +86,39 @@ pub(crate) enum Target {
     Keeper,
 }
 
-/// Starts a plugin's process; also returns the reading end of its output.
-pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
+/// Which of a plugin's processes that live at a time one is: it has a control group of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// The first slot that is not taken.
+pub(crate) fn free_slot(taken: &[Slot]) -> Slot {
+    let mut slots = (0..).map(Slot);
+    slots.find(|slot| !taken.contains(slot)).unwrap_or(Slot(0)) // there is always one
+}
+
+impl Slot {
+    /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
+    pub(crate) fn group(self, spec: &Spec) -> String {
+        if self.0 == 0 { spec.name.to_string() } else { format!("{}~{}", spec.name, self.0) }
+    }
+
+    /// Under which the keeper knows the process.
+    fn key(self, spec: &Spec) -> String {
+        format!("process/{}", self.group(spec))
+    }
+}
+
+/// Starts a plugin's process; also returns the reading end of its output. Before the `first` of a supervisor all that an
+/// earlier supervisor has left are ended.
+pub(crate) async fn spawn_plugin(
+    spec: &Spec,
+    slot: Slot,
+    first: bool,
+) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = format!("process/{}", spec.name);
-    end_predecessor(&environment.keeper, &key).await;
-    let plan = plugin_plan(spec)?;
+    let key = slot.key(spec);
+    end_predecessors(spec, slot, first).await;
+    let plan = plugin_plan(spec, slot)?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -107,6 +136,29 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
         environment.keeper.store(&namespace_key, made.as_fd()).await?;
     }
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
+}
+
+/// The control group and the keeper's record of a process that has ended.
+pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
+    if slot != Slot(0) {
+        // Helpers that wait for commands in containers stay in it; then it stays, too, and is used again.
+        spec.environment.cgroups.plugin(&slot.group(spec)).tidy();
+    }
+    if let Err(error) = spec.environment.keeper.discard(&slot.key(spec)).await {
+        tracing::debug!(plugin = %spec.name, %error, "the keeper keeps an ended process");
+    }
+}
+
+async fn end_predecessors(spec: &Spec, slot: Slot, first: bool) {
+    let keeper = &spec.environment.keeper;
+    end_predecessor(keeper, &slot.key(spec)).await;
+    if !first {
+        return;
+    }
+    let others = keeper.list(&format!("process/{}~", spec.name)).await.unwrap_or_default();
+    for key in others {
+        end_predecessor(keeper, &key).await;
+    }
 }
 
 /// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.
@@ -172,8 +224,9 @@ impl Start<'_> {
             let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
         }
         reap(stage).await;
-        let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
-        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
+        let Said { pid, process, listener } = answer.map_err(|_| SpawnError::Slow)??;
+        let refusals = listener.map(|listener| Refusals::new(plan, listener));
+        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)?, refusals })
     }
 }
 
@@ -185,10 +238,17 @@ fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// What the stage and the program's process have said.
+struct Said {
+    pid: i32,
+    process: OwnedFd,
+    listener: Option<OwnedFd>,
+}
+
 /// Listens to the stage until the program runs, which closes the socket, or it says what failed.
-async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
+async fn hear(status: &OwnedFd) -> Result<Said, SpawnError> {
     let status = crate::sys::watch(status.try_clone()?, Interest::READABLE)?;
-    let mut started = None;
+    let (mut started, mut listener) = (None, None);
     let mut buffer = [0; 4096];
     loop {
         let read = |socket: &OwnedFd| Ok(receive(socket.as_fd(), &mut buffer)?);
@@ -199,10 +259,12 @@ async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
                 let pid = rest.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
                 started = Some((pid, process));
             }
+            (Some((&LISTENING, _)), listening) => listener = listening,
             (Some((&FAILED, text)), _) => return Err(SpawnError::Stage(String::from_utf8_lossy(text).into_owned())),
             _ => {}
         }
     }
+    let started = started.map(|(pid, process)| Said { pid, process, listener });
     started.ok_or_else(|| SpawnError::Stage("the stage ended without a word".into()))
 }
 
@@ -216,6 +278,11 @@ async fn reap(stage: OwnedFd) {
 impl Child {
     pub(crate) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// What its filter has to say: to be followed by whoever owns the process, or its refused calls wait for ever.
+    pub(crate) fn take_refusals(&mut self) -> Option<Refusals> {
+        self.refusals.take()
     }
 
     pub(crate) fn process(&self) -> BorrowedFd<'_> {

@@ -1,0 +1,208 @@
+//! What the walls between the parts cost, and how soon a part that dies is back.
+//!
+//! Only Hull has parts: the groups that kill one do nothing on the other side.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use super::client::Body;
+use super::measures::{Extent, IDLE, timed};
+use super::memory::part;
+use super::report::{Better, Measure, Samples};
+use super::server::{Kind, Server, Stop, create, delete, post, start, stop};
+use crate::machine::{check, wait_for};
+use crate::workspace::{output, say};
+
+const fn less(title: &'static str, unit: &'static str) -> Measure {
+    Measure { title, unit, better: Better::Less }
+}
+
+const ROUND_TRIP: Measure = less("plugin call, round trip", "µs");
+const WITH_DESCRIPTOR: Measure = less("plugin call that returns a descriptor", "µs");
+const SPAWN: Measure = less("plugin started in its sandbox, to its first answer", "ms");
+const BACK: Measure = less("storage plugin killed, to its next answer", "ms");
+const PLUGIN_RECOVERS: Measure = less("container plugin killed with 100 running, to its next answer", "ms");
+const SUPERVISOR_RECOVERS: Measure = less("supervisor killed with 100 running, to a list of them", "ms");
+const ALONE: Measure = less("GET /1.0, nobody else", "µs");
+const CROWDED: Measure = less("GET /1.0, beside 200 silent and slow clients", "µs");
+const BARE_PUSH: Measure =
+    Measure { title: "file push's bytes over a bare socket pair", unit: "MB/s", better: Better::More };
+const BARE_STDOUT: Measure =
+    Measure { title: "exec stdout's bytes over a bare socket pair", unit: "MB/s", better: Better::More };
+
+const RUNNING: usize = 100;
+const SILENT: usize = 200;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Calls and starts, in a program of hulld's own beside no daemon at all.
+pub(crate) fn calls(samples: &mut Samples, built: &Path) -> Result<()> {
+    say("plugin calls");
+    let program = built.join("examples/plugin-calls");
+    if !program.is_file() {
+        bail!("there is no `{}`: build hulld's examples", program.display());
+    }
+    let text = output(&mut Command::new(program))?;
+    for line in text.lines() {
+        let Some((word, number)) = line.split_once(' ') else { continue };
+        let nanoseconds: f64 = number.parse().with_context(|| format!("`{line}` has no number"))?;
+        match word {
+            "call" => samples.add(ROUND_TRIP, nanoseconds / 1e3),
+            "descriptor" => samples.add(WITH_DESCRIPTOR, nanoseconds / 1e3),
+            "start" => samples.add(SPAWN, nanoseconds / 1e6),
+            _ => bail!("`{line}` is no measure"),
+        }
+    }
+    Ok(())
+}
+
+/// One silent or slow client delays no other.
+pub(crate) fn crowd(server: &Server, samples: &mut Samples, extent: &Extent) -> Result<()> {
+    let requests = |samples: &mut Samples, measure| -> Result<()> {
+        let mut client = server.connect()?;
+        for _ in 0..extent.requests {
+            samples.add(measure, timed(|| client.raw("GET", "/1.0", Body::None).map(drop))? * 1e3);
+        }
+        check()
+    };
+    requests(samples, ALONE)?;
+    let crowd: Vec<UnixStream> = (0..SILENT).map(|number| loiterer(server, number)).collect::<Result<_>>()?;
+    requests(samples, CROWDED)?;
+    drop(crowd);
+    Ok(())
+}
+
+/// Every second one says nothing, every other one stops in the middle of a head or of a body.
+fn loiterer(server: &Server, number: usize) -> Result<UnixStream> {
+    let mut stream = server.connect()?.into_stream();
+    let beginning: &[u8] = match number % 4 {
+        0 => b"GET /1.0 HTTP/1.1\r\nHost: b",
+        1 => b"POST /1.0/instances HTTP/1.1\r\nHost: b\r\nContent-Length: 1000\r\n\r\n{",
+        _ => b"",
+    };
+    stream.write_all(beginning)?;
+    Ok(stream)
+}
+
+/// The same bytes as `files` and `stdout` of the other measures move, without a daemon in between.
+pub(crate) fn bare(server: &Server, samples: &mut Samples, extent: &Extent) -> Result<()> {
+    let bytes = extent.megabytes << 20;
+    let rate = |begun: Instant| bytes as f64 / 1e6 / begun.elapsed().as_secs_f64();
+    let content = vec![0x5a; bytes];
+    let (ours, theirs) = UnixStream::pair()?;
+    let path = server.directory().join("bare");
+    let mut file = std::fs::File::create(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
+    let begun = Instant::now();
+    let received = std::thread::scope(|scope| {
+        let receiver = scope.spawn(move || std::io::copy(&mut { theirs }, &mut file));
+        let sent = { &ours }.write_all(&content);
+        drop(ours);
+        let received = receiver.join().unwrap_or_else(|_| Err(std::io::Error::other("the receiver panicked")));
+        sent.and(received)
+    })?;
+    samples.add(BARE_PUSH, rate(begun));
+    std::fs::remove_file(&path)?;
+
+    let (ours, theirs) = UnixStream::pair()?;
+    let begun = Instant::now();
+    let mut dd = Command::new("dd")
+        .args(["if=/dev/zero", "bs=1M", &format!("count={}", extent.megabytes)])
+        .stdout(OwnedFd::from(theirs))
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start `dd`")?;
+    let read = drain(ours)?;
+    samples.add(BARE_STDOUT, rate(begun));
+    dd.wait()?;
+    if received != bytes as u64 || read != bytes {
+        bail!("{received} and {read} bytes of {bytes} came through a socket pair");
+    }
+    check()
+}
+
+fn drain(mut stream: UnixStream) -> std::io::Result<usize> {
+    let (mut buffer, mut total) = (vec![0; 256 << 10], 0);
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(total),
+            length => total += length,
+        }
+    }
+}
+
+/// A pool's driver dies; the next call waits for the new one. A pool a round: a driver that dies again at once is
+/// started less and less eagerly.
+pub(crate) fn killed(server: &Server, samples: &mut Samples, round: usize) -> Result<()> {
+    if server.kind == Kind::Lxd {
+        return Ok(());
+    }
+    let mut client = server.connect()?;
+    let name = format!("killed{round}");
+    post(&mut client, "/1.0/storage-pools", &json!({ "name": name, "driver": "dir", "config": {} }))?;
+    let usage = format!("/1.0/storage-pools/{name}/resources");
+    client.get(&usage)?;
+    samples.add(BACK, kill_and(server, &format!("@{name}"), || client.get(&usage).map(drop))?);
+    client.operation("DELETE", &format!("/1.0/storage-pools/{name}"), Body::None)?;
+    check()
+}
+
+/// The instance that streams go into, if the other measures did not leave it.
+pub(crate) fn container_for_streams(server: &Server, samples: &mut Samples) -> Result<()> {
+    samples.add(IDLE, server.footprint().pss / 1048576.0);
+    let mut client = server.connect()?;
+    create(&mut client, "run0")?;
+    start(&mut client, "run0")
+}
+
+/// With many containers: what a new container driver and a new supervisor take over.
+pub(crate) fn recovery(server: &Server, samples: &mut Samples) -> Result<()> {
+    const ROUNDS: usize = 3; // a driver that dies five times in two minutes is given up for a while
+    if server.kind == Kind::Lxd {
+        return Ok(());
+    }
+    let mut client = server.connect()?;
+    for number in 0..RUNNING {
+        create(&mut client, &format!("many{number}"))?;
+        start(&mut client, &format!("many{number}"))?;
+        check()?;
+    }
+    for _ in 0..ROUNDS {
+        let state = "/1.0/instances/many0/state";
+        samples.add(PLUGIN_RECOVERS, kill_and(server, "instance-", || client.get(state).map(drop))?);
+        let listed = || wait_for("all instances in the list", PATIENCE, || lists_all(server));
+        samples.add(SUPERVISOR_RECOVERS, kill_and(server, "supervisor", listed)?);
+        client = server.connect()?;
+        client.get(state)?;
+        check()?;
+    }
+    for number in 0..RUNNING {
+        stop(&mut client, &format!("many{number}"), Stop::Forced)?;
+        delete(&mut client, &format!("many{number}"))?;
+    }
+    Ok(())
+}
+
+fn lists_all(server: &Server) -> bool {
+    let list = server.connect().and_then(|mut client| client.get("/1.0/instances?recursion=1"));
+    let running = |list: &serde_json::Value| {
+        list.as_array().into_iter().flatten().filter(|instance| instance["status"] == "Running").count()
+    };
+    list.is_ok_and(|list| running(&list) >= RUNNING)
+}
+
+/// Kills a part of the daemon; how long until `answered` returns, in ms.
+fn kill_and(server: &Server, name: &str, answered: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let pid = part(server.pid(), name).with_context(|| format!("there is no process `{name}`"))?;
+    timed(|| {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("cannot kill `{name}`"))?;
+        answered()
+    })
+}

@@ -1,0 +1,73 @@
+//! How long a call to a plugin takes and how long a plugin takes to start: one sample a line, `MEASURE NANOSECONDS`.
+//!
+//! hulld's own way of calling, a real process in its real sandbox, no API around it. `cargo xtask bench` reads this.
+#![allow(clippy::print_stdout)] // its output is its purpose
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hull_plugin::OperationId;
+use hulld::cgroups::Cgroups;
+use hulld::keeper::KeeperClient;
+use hulld::plugins::{NoHandles, Plugins, Settings, StorageHandle};
+
+const CALLS: usize = 5000;
+const STARTS: usize = 20;
+/// Calls before the first one that counts.
+const WARM_UP: usize = 500;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    hulld::logging::init();
+    let place = tempfile::tempdir()?;
+    let examples = std::env::current_exe()?.parent().map(Path::to_owned).ok_or("this program is nowhere")?;
+    let programs = place.path().join("programs");
+    std::fs::create_dir(&programs)?;
+    for (from, name) in [(examples.join("../hulld"), "hulld"), (examples.join("storage-probe"), "storage-probe")] {
+        std::fs::copy(&from, programs.join(name)).map_err(|error| format!("`{}`: {error}", from.display()))?;
+    }
+    let (socket, _thread) = hulld::keeper::in_thread()?;
+    let keeper = KeeperClient::connect(socket)?;
+    let hull_dir = place.path().join("hull");
+    std::fs::create_dir(&hull_dir)?;
+    let cgroups = Cgroups::open(&hull_dir)?;
+    let executable = programs.join("hulld");
+    let settings = Settings { hull_dir, executable, keeper, cgroups: cgroups.clone(), handles: Arc::new(NoHandles) };
+    let plugins = Plugins::start(settings).await?;
+    let measured = measure(&plugins, place.path()).await;
+    plugins.shutdown().await;
+    cgroups.all().kill_all(Duration::from_secs(5)).await?;
+    cgroups.all().remove().await?;
+    measured
+}
+
+async fn measure(plugins: &Plugins, place: &Path) -> Result<(), Box<dyn Error>> {
+    for number in 0..STARTS {
+        let pool = pool(plugins, place, &format!("start{number}"))?;
+        let begun = Instant::now();
+        pool.pool_usage().await?;
+        println!("start {}", begun.elapsed().as_nanos());
+    }
+    let pool = pool(plugins, place, "calls")?;
+    let (op, volume) = (OperationId::random(), "order/descriptor".parse()?);
+    for call in 0..WARM_UP + CALLS {
+        let begun = Instant::now();
+        pool.pool_usage().await?;
+        let took = begun.elapsed();
+        let begun = Instant::now();
+        pool.mount_volume(&op, &volume).await?;
+        if call >= WARM_UP {
+            println!("call {}\ndescriptor {}", took.as_nanos(), begun.elapsed().as_nanos());
+        }
+    }
+    Ok(())
+}
+
+/// A pool has a process of its own, which starts with the first call.
+fn pool(plugins: &Plugins, place: &Path, name: &str) -> Result<StorageHandle, Box<dyn Error>> {
+    let source = place.join(name);
+    std::fs::create_dir(&source)?;
+    Ok(plugins.storage(&name.parse()?, "probe", &source)?)
+}

@@ -1,0 +1,61 @@
+//! Comparing what a pool holds with what Hull knows: what is missing is told, what nobody owns is removed.
+
+use std::time::Duration;
+
+use hull_plugin::storage::Reconciled;
+use hull_plugin::{Code, DriverError, OperationId, PoolName, VolumeName};
+
+use crate::api::ApiError;
+use crate::gates::Site;
+use crate::hull::Hull;
+use crate::plugins::StorageHandle;
+
+/// Volume names in one call: they must fit a frame of 64 KiB.
+const BATCH: usize = 128;
+/// While a collector works nobody makes or deletes anything in its pool: a driver that is slow has to do without it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After a start of the pool's process. Waits until nobody is at work in the pool; a failure is logged.
+pub(crate) async fn collect(hull: &Hull, name: &PoolName) {
+    hull.recovery.settled().await;
+    let Some(_turn) = hull.recovery.turn(format!("pool/{name}")) else { return };
+    let Some(_alone) = hull.gates.alone(&Site::Pool(name.clone())).await else {
+        return tracing::info!(pool = %name, "not compared with what is known: the pool is never at rest");
+    };
+    match tokio::time::timeout(PATIENCE, compare(hull, name)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(pool = %name, %error, "cannot compare the pool with what is known"),
+        Err(_elapsed) => tracing::warn!(pool = %name, "comparing the pool with what is known takes too long"),
+    }
+}
+
+async fn compare(hull: &Hull, name: &PoolName) -> Result<(), ApiError> {
+    let Ok(pool) = hull.storage.pool(name) else { return Ok(()) };
+    let handle = hull.storage.handle(hull, &pool).await?;
+    let known: Vec<VolumeName> = hull.storage.volumes(name).iter().map(|volume| volume.name.clone()).collect();
+    let Reconciled { missing, unknown } = reconcile(&handle, &known).await?;
+    for volume in missing {
+        tracing::warn!(pool = %name, volume, "the pool does not hold a volume that it should");
+    }
+    if !unknown.is_empty() {
+        tracing::info!(pool = %name, ?unknown, "removing from the pool what nobody owns");
+        handle.collect(&OperationId::random(), &unknown).await?;
+    }
+    Ok(())
+}
+
+/// A process that ended between two batches has heard only some of what is known: what it says then counts for nothing.
+async fn reconcile(handle: &StorageHandle, known: &[VolumeName]) -> Result<Reconciled, DriverError> {
+    let before = handle.process.ready().await?.generation;
+    let mut rest = known;
+    while rest.len() > BATCH {
+        let (batch, others) = rest.split_at(BATCH);
+        handle.reconcile(batch, false).await?;
+        rest = others;
+    }
+    let found = handle.reconcile(rest, true).await?;
+    if handle.process.ready().await?.generation != before {
+        return Err(DriverError::new(Code::Crashed, "the driver's process was replaced meanwhile"));
+    }
+    Ok(found)
+}
