@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hull_api::InstanceStatePut;
+use hull_plugin::OperationId;
 use serde::Deserialize;
 
 use super::power::Verb;
@@ -33,8 +34,8 @@ pub(super) fn change(hull: &Hull, put: &InstancesPut) -> Reply {
         load: None,
     };
     let hull_for_task = hull.clone();
-    hull.operations.start(spec, move |operation| async move {
-        let changes = concerned.iter().map(|entry| one(&hull_for_task, verb, entry, &operation));
+    hull.operations.start(spec, move |_| async move {
+        let changes = concerned.iter().map(|entry| one(&hull_for_task, verb, entry));
         let failed: Vec<String> =
             futures::future::join_all(changes).await.into_iter().filter_map(Result::err).collect();
         match failed.is_empty() {
@@ -46,12 +47,13 @@ pub(super) fn change(hull: &Hull, put: &InstancesPut) -> Reply {
     })
 }
 
-async fn one(hull: &Hull, verb: Verb, entry: &Arc<Entry>, operation: &Handle) -> Result<(), String> {
+/// With an id of its own: plans and drivers know their calls by it.
+async fn one(hull: &Hull, verb: Verb, entry: &Arc<Entry>) -> Result<(), String> {
     let name = entry.record().name.clone();
     let changed = async {
         let busy = verb.claim(entry)?;
         verb.check(entry)?;
-        verb.run(hull, entry, &busy, operation).await
+        verb.run(hull, entry, &busy, &OperationId::random(), None).await
     };
     changed.await.map_err(|error| format!(" - Instance: {name}: {error}\n"))
 }

@@ -36,7 +36,7 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
     hull.operations.start(spec, move |operation| async move {
         // What is wrong already is told by the operation, as LXD does: clients wait for it anyway.
         let result = match verb.check(&entry) {
-            Ok(()) => verb.run(&hull_for_task, &entry, &busy, &operation).await,
+            Ok(()) => verb.run(&hull_for_task, &entry, &busy, operation.id(), Some(&operation)).await,
             Err(error) => Err(error),
         };
         drop::<Busy>(busy);
@@ -78,7 +78,7 @@ impl Verb {
         }
     }
 
-    pub(super) fn word(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop(_) => "stop",
@@ -138,10 +138,10 @@ impl Verb {
         hull: &Hull,
         entry: &Arc<Entry>,
         busy: &Busy,
-        handle: &Handle,
+        operation: &OperationId,
+        handle: Option<&Handle>,
     ) -> Result<(), ApiError> {
-        let operation = handle.id();
-        let waiter = Waiter { busy, operation, cancelled: Some(handle) };
+        let waiter = Waiter { busy, operation, cancelled: handle };
         match (self, entry.live()) {
             (Self::Start, Live::Frozen(_)) => thaw(hull, entry, operation).await,
             (Self::Start, _) => start::start(hull, entry, operation).await,
@@ -150,7 +150,7 @@ impl Verb {
                 stop(hull, entry, how, &waiter).await?;
                 // From here on it is Hull's own work, which is neither overruled nor given up half-way.
                 busy.insist()?;
-                let not_cancelled = handle.past_cancelling();
+                let not_cancelled = handle.map_or(Ok(()), Handle::past_cancelling);
                 not_cancelled.map_err(|error| error.context("The instance was stopped and not started again"))?;
                 start::start(hull, entry, operation).await?;
                 hull.events.lifecycle("instance-restarted", &entry.record().name.url());
