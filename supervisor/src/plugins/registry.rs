@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::discover;
-use super::replace;
 use super::handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 use super::process::{Installed, Process, ProcessName, Spec, Status};
+use super::replace;
 use super::services::Services;
 use super::source::HandleSource;
 use super::statistics::Statistics;
@@ -101,9 +101,13 @@ pub struct PluginSummary {
 pub enum PluginState {
     Stopped,
     Starting,
-    Ready { pid: i32 },
+    Ready {
+        pid: i32,
+    },
     /// Quarantined.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 /// `storage-dir`: how a driver's plugin is called.
