@@ -43,7 +43,7 @@ fn killing_any_part_disturbs_no_instance() -> Result<()> {
     let first = next()?;
 
     let mut last = first;
-    for part in ["storage-dir", "network-bridge", "instance-container", "image-file", "hull-gateway", "supervisor"] {
+    for part in ["storage-dir", "network-bridge", "instance-container", "image-file", "gateway", "supervisor"] {
         let pids = match part {
             "supervisor" => host.supervisor().into_iter().collect(),
             program => host.processes_named(program),
