@@ -1,4 +1,4 @@
-//! Every plugin is replaced again and again under load, and nobody notices.
+//! Every plugin is replaced again and again under load, and nobody notices. `HULL_TEST_CLIENTS=64` makes it more load.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,6 +14,11 @@ const ROUNDS: usize = 10;
 /// What the issue of a release promises on a quiet machine; printed. What is demanded here has room for noise.
 const PROMISED: Duration = Duration::from_millis(150);
 const DEMANDED: Duration = Duration::from_secs(1);
+
+/// How many clients there are, beside those at the keyboard: every kind once if nothing is said.
+fn clients() -> usize {
+    std::env::var("HULL_TEST_CLIENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
+}
 
 /// What the clients share.
 struct Load {
@@ -73,22 +78,23 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
         times: Mutex::default(),
     });
     let image = host.rest.get("/1.0/images")?.metadata()?[0].as_str().context("an image")?.to_owned();
-    let mut clients = Vec::new();
-    for client in [lists, files, commands, instances] {
-        let load = load.clone();
-        clients.push(std::thread::spawn(move || {
+    let image = Arc::new(image);
+    let kinds = (0..clients()).map(|number| {
+        let (load, image) = (load.clone(), image.clone());
+        std::thread::spawn(move || {
             while load.running() {
-                client(&load)
+                match number % 5 {
+                    0 => lists(&load),
+                    1 => files(&load, number),
+                    2 => commands(&load),
+                    3 => instances(&load, number),
+                    _ => export(&load, &image),
+                }
             }
-        }));
-    }
-    let exports = load.clone();
-    clients.push(std::thread::spawn(move || {
-        while exports.running() {
-            export(&exports, &image)
-        }
-    }));
-    let echoes: Vec<_> = (0..2)
+        })
+    });
+    let clients: Vec<_> = kinds.collect();
+    let echoes: Vec<_> = (0..2.max(clients.len() / 8))
         .map(|_| {
             let (load, socket) = (load.clone(), host.socket());
             std::thread::spawn(move || echo(&load, &socket))
@@ -238,13 +244,13 @@ fn lists(load: &Load) {
     std::thread::sleep(Duration::from_millis(5)); // the machine has others
 }
 
-fn files(load: &Load) {
+fn files(load: &Load, client: usize) {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let content = format!("{}\n", NUMBER.fetch_add(1, Ordering::Relaxed)).repeat(5000);
-    let path = "/1.0/instances/web/files?path=/root/pushed";
-    load.timed("push", || load.rest.request("POST", path, &[], content.as_bytes())?.metadata().map(drop));
+    let path = format!("/1.0/instances/web/files?path=/root/pushed-{client}");
+    load.timed("push", || load.rest.request("POST", &path, &[], content.as_bytes())?.metadata().map(drop));
     load.timed("pull", || {
-        let pulled = load.rest.get(path)?;
+        let pulled = load.rest.get(&path)?;
         ensure!(pulled.status == 200 && pulled.body == content.as_bytes(), "{} bytes came back", pulled.body.len());
         Ok(())
     });
@@ -261,15 +267,16 @@ fn commands(load: &Load) {
 }
 
 /// A whole life, with a network.
-fn instances(load: &Load) {
-    let url = "/1.0/instances/brief";
+fn instances(load: &Load, client: usize) {
+    let name = format!("brief-{client}");
+    let url = format!("/1.0/instances/{name}");
     let state = |action: &str| json!({"action": action, "force": true, "timeout": 30});
     let waited = |answer: hull_integration::Answer| load.rest.wait(&answer).map(drop);
-    let body = json!({"name": "brief", "source": {"type": "image", "alias": "busybox"}});
+    let body = json!({"name": name, "source": {"type": "image", "alias": "busybox"}});
     load.timed("create", || waited(load.rest.post("/1.0/instances", &body)?));
     load.timed("start", || waited(load.rest.put(&format!("{url}/state"), &state("start"))?));
     load.timed("stop", || waited(load.rest.put(&format!("{url}/state"), &state("stop"))?));
-    load.timed("delete", || waited(load.rest.delete(url)?));
+    load.timed("delete", || waited(load.rest.delete(&url)?));
 }
 
 fn export(load: &Load, image: &str) {
