@@ -193,9 +193,11 @@ async fn a_rollback_goes_back_and_hulld_remembers_what_was_chosen() {
     order(&pool, "birth").await.unwrap();
 
     // Somebody has broken the chosen version meanwhile: the one before it serves.
-    let number = std::fs::read_to_string(host.directory.path().join("plugins-installed/storage-probe/choice.json")).unwrap();
+    let number =
+        std::fs::read_to_string(host.directory.path().join("plugins-installed/storage-probe/choice.json")).unwrap();
     let number: serde_json::Value = serde_json::from_str(&number).unwrap();
-    let chosen = host.directory.path().join(format!("plugins-installed/storage-probe/{}/storage-probe", number["current"]));
+    let chosen =
+        host.directory.path().join(format!("plugins-installed/storage-probe/{}/storage-probe", number["current"]));
     std::fs::remove_file(&chosen).unwrap();
     std::fs::write(&chosen, "#!/nonexistent\n").unwrap();
     host.restart().await;
@@ -230,7 +232,8 @@ async fn a_busy_process_is_asked_again_and_a_dead_one_ends_the_upgrade() {
     flaw(&host, "recover");
     let work = upgrade_later(&host, "0.3.0");
     tokio::time::sleep(Duration::from_millis(500)).await; // it hangs by now
-    let kill = nix::sys::signal::kill(nix::unistd::Pid::from_raw(running_pids(&host)[0]), nix::sys::signal::Signal::SIGKILL);
+    let kill =
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(running_pids(&host)[0]), nix::sys::signal::Signal::SIGKILL);
     kill.unwrap();
     let error = work.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("ended meanwhile"), "{error}");

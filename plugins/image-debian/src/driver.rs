@@ -89,7 +89,8 @@ impl Debian {
             Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
         };
         let locked = tokio::task::spawn_blocking(lock).await;
-        let locked = locked.map_err(|error| DriverError::internal("waiting for another build ended early").because(error))?;
+        let locked =
+            locked.map_err(|error| DriverError::internal("waiting for another build ended early").because(error))?;
         locked.map_err(|error| DriverError::system(&error, "cannot lock the place of builds"))
     }
 

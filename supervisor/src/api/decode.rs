@@ -41,9 +41,7 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (path, text) = (error.path().to_string(), error.inner().to_string());
         match wrong_type(&text) {
-            Some((found, wanted)) => {
-                mismatch(found, &format!("struct field {name}.{} of type {wanted}", field(&path)))
-            }
+            Some((found, wanted)) => mismatch(found, &format!("struct field {name}.{} of type {wanted}", field(&path))),
             None => ApiError::bad_request(format!("invalid JSON body: {path}: {text}")),
         }
     })
@@ -128,7 +126,8 @@ mod tests {
 
     #[test]
     fn what_go_takes_is_taken() {
-        let profile: ProfilesPost = document(br#"{"name": "a", "config": null, "name": "b", "devices": {"x": null}} rest"#).unwrap();
+        let profile: ProfilesPost =
+            document(br#"{"name": "a", "config": null, "name": "b", "devices": {"x": null}} rest"#).unwrap();
         assert_eq!((profile.name.as_str(), profile.config.len(), profile.devices.len()), ("b", 0, 0));
         assert_eq!(document::<ProfilesPost>(b"null").unwrap().name, "");
     }
@@ -137,7 +136,10 @@ mod tests {
     fn what_go_refuses_is_refused_in_its_words() {
         assert_eq!(refused::<ProfilesPost>(""), "EOF");
         assert_eq!(refused::<ProfilesPost>("{"), "unexpected EOF");
-        assert_eq!(refused::<ProfilesPost>("[]"), "json: cannot unmarshal array into Go value of type api.ProfilesPost");
+        assert_eq!(
+            refused::<ProfilesPost>("[]"),
+            "json: cannot unmarshal array into Go value of type api.ProfilesPost"
+        );
         for (document, words) in [
             (r#"{"name": 5}"#, "number into Go struct field InstancesPost.name of type string"),
             (r#"{"config": {"a": 1}}"#, "number into Go struct field InstancesPost.config of type string"),

@@ -42,7 +42,9 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
     let unmade = |error: ApiError| error.context("Failed creating instance record");
     validate::config(hull, &post.config).await.map_err(unmade)?;
     let checked = validate::devices(hull, &devices).await.map_err(|error| error.context("Invalid devices"));
-    checked.and_then(|()| validate::sources(&devices)).map_err(|error| unmade(error.context("Failed initialising instance")))?;
+    checked
+        .and_then(|()| validate::sources(&devices))
+        .map_err(|error| unmade(error.context("Failed initialising instance")))?;
     let record = Record {
         name: name.clone(),
         kind: kind.to_owned(),

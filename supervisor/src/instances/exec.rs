@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::exec_control::{self, Controlled};
-use super::registry::{Entry, Live};
 use super::logs::Recording;
+use super::registry::{Entry, Live};
 use super::{cgroup, expand};
 use crate::api::ApiError;
 use crate::hull::Hull;

@@ -54,11 +54,15 @@ pub(super) async fn read(hull: &Hull, entry: &Entry, file: &str) -> Reply {
     };
     hull.events.lifecycle("instance-log-retrieved", &url(&name, file));
     let body = match opened {
-        Some((file, length)) => descriptor_response(hull_gateway_contract::ReplyBody::File { file: FileFd::new(file), start: 0, length }),
+        Some((file, length)) => {
+            descriptor_response(hull_gateway_contract::ReplyBody::File { file: FileFd::new(file), start: 0, length })
+        }
         None => Response::default(),
     };
-    let headers =
-        [("content-type", "application/octet-stream".to_owned()), ("content-disposition", format!("inline;filename={file}"))];
+    let headers = [
+        ("content-type", "application/octet-stream".to_owned()),
+        ("content-disposition", format!("inline;filename={file}")),
+    ];
     Ok((headers, body).into_response())
 }
 
@@ -131,7 +135,8 @@ impl Recording {
             std::fs::File::options().create_new(true).write(true).mode(0o600).open(path)
         });
         let target = tokio::fs::File::from_std(opened.await?);
-        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| failed(&error.into()))?;
+        let (reader, writer) =
+            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| failed(&error.into()))?;
         let reader = pipe::Receiver::from_owned_fd(reader).map_err(|error| failed(&error))?;
         let ended = CancellationToken::new();
         let copying = tokio::spawn(copy(reader, target, ended.clone()));

@@ -70,9 +70,8 @@ pub(crate) async fn devices(hull: &Hull, devices: &Devices) -> Result<(), ApiErr
     let has_nic = devices.values().any(|device| expand::kind(device) == "nic");
     let drivers = if has_nic { hull.plugins.descriptions(PluginKind::Network).await } else { Vec::new() };
     devices.iter().try_for_each(|(name, device)| {
-        check_device(hull, &drivers, name, device).map_err(|why| {
-            ApiError::bad_request(format!("Device validation failed for \"{name}\": {why}"))
-        })
+        check_device(hull, &drivers, name, device)
+            .map_err(|why| ApiError::bad_request(format!("Device validation failed for \"{name}\": {why}")))
     })
 }
 
@@ -108,7 +107,9 @@ fn check_volatile(key: &str, value: &str) -> Result<(), String> {
     const OF_DEVICES: [&str; 8] =
         ["hwaddr", "name", "host_name", "mtu", "created", "apply_quota", "last_state.created", "last_state.hwaddr"];
     let note = key.strip_prefix("volatile.").unwrap_or(key);
-    let of_device = || OF_DEVICES.iter().any(|end| note.strip_suffix(end).is_some_and(|name| name.len() > 1 && name.ends_with('.')));
+    let of_device = || {
+        OF_DEVICES.iter().any(|end| note.strip_suffix(end).is_some_and(|name| name.len() > 1 && name.ends_with('.')))
+    };
     if !NOTES.contains(&note) && !of_device() {
         return Err(format!("Unknown configuration key: {key}"));
     }

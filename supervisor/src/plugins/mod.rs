@@ -21,8 +21,8 @@ mod upcalls;
 mod versions;
 
 pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
-pub use replace::{Grant, Restart};
 pub use registry::{PluginFailure, PluginState, PluginSummary, Plugins, PluginsError, Settings};
+pub use replace::{Grant, Restart};
 pub use sandbox::stage_main as sandbox_stage;
 pub use sandbox::{Outcome, Trial, Walls};
 pub use source::{HandleSource, NoHandles, Notice};

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::discover;
-use super::replace;
 use super::handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 use super::process::{Installed, Process, ProcessName, Spec, Status};
+use super::replace;
 use super::services::Services;
 use super::source::HandleSource;
 use super::statistics::Statistics;
@@ -115,9 +115,13 @@ pub struct PluginSummary {
 pub enum PluginState {
     Stopped,
     Starting,
-    Ready { pid: i32 },
+    Ready {
+        pid: i32,
+    },
     /// Quarantined.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 /// `storage-dir`: how a driver's plugin is called.
@@ -136,8 +140,7 @@ impl Plugins {
     pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
         let environment = Environment::new(settings)?;
         let versions = Versions::new(&environment.hull_dir);
-        let installed =
-            replace::chosen(&versions, discover::found(&environment.executable, &environment.hull_dir));
+        let installed = replace::chosen(&versions, discover::found(&environment.executable, &environment.hull_dir));
         let installed = RwLock::new(Found { installed, at: Instant::now() });
         let environment = Arc::new(environment);
         environment.services.adopt(&environment).await;

@@ -166,7 +166,9 @@ impl Versions {
             _ => None,
         };
         let kept = [choice.current, previous];
-        self.numbers(plugin).filter(|number| !kept.contains(&Some(*number))).for_each(|number| self.remove(plugin, number));
+        self.numbers(plugin)
+            .filter(|number| !kept.contains(&Some(*number)))
+            .for_each(|number| self.remove(plugin, number));
     }
 
     fn numbers(&self, plugin: &str) -> impl Iterator<Item = u32> {

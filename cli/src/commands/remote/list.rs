@@ -39,7 +39,8 @@ impl List {
         match self.format {
             Format::Yaml => cx.printer.text(to_yaml(&serde_json::to_value(&cx.settings.remotes)?)? + "\n"),
             Format::Json => cx.printer.line(serde_json::to_string(&cx.settings.remotes)?),
-            _ => Listing { header: &header, rows: &rows, values: &[&cx.settings.remotes] }.print(&cx.printer, self.format)?,
+            _ => Listing { header: &header, rows: &rows, values: &[&cx.settings.remotes] }
+                .print(&cx.printer, self.format)?,
         }
         Ok(())
     }

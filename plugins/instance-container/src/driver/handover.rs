@@ -176,9 +176,9 @@ impl Container {
 }
 
 fn knows(entry: &Instance, record: &Record) -> bool {
-    entry.running().is_some_and(|running| {
-        running.record.pid == record.pid && running.record.start_time == record.start_time
-    })
+    entry
+        .running()
+        .is_some_and(|running| running.record.pid == record.pid && running.record.start_time == record.start_time)
 }
 
 fn write(estate: &Estate) -> std::io::Result<OwnedFd> {

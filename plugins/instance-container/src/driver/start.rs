@@ -61,12 +61,7 @@ impl Container {
         let [master, slave] = booted.console;
         let console = Console::new(master, slave, Log::new()?);
         console.start(Session::default())?;
-        Ok(Running {
-            process: booted.process,
-            record,
-            confinement,
-            console: Some(console),
-        })
+        Ok(Running { process: booted.process, record, confinement, console: Some(console) })
     }
 
     /// Puts in Hull's keeping what the next process of this driver needs.

@@ -10,8 +10,8 @@ use hull_plugin::network::NetworkDriverClient;
 use hull_plugin::storage::StorageDriverClient;
 use hull_plugin::tarpc::client::Config;
 use hull_plugin::{
-    CONTRACT, Description, DriverError, Handle, HostHello, LifecycleClient, PluginKind, RequestId, StoredHandle, connect,
-    context,
+    CONTRACT, Description, DriverError, Handle, HostHello, LifecycleClient, PluginKind, RequestId, StoredHandle,
+    connect, context,
 };
 use tokio_util::task::TaskTracker;
 

@@ -24,10 +24,17 @@ use crate::plugins::{Notice, PluginFailure, upcalls};
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
     Wanted(oneshot::Sender<()>),
-    Hung { generation: u64, why: String, done: oneshot::Sender<()> },
+    Hung {
+        generation: u64,
+        why: String,
+        done: oneshot::Sender<()>,
+    },
     Reset(oneshot::Sender<()>),
     /// Replace the process by one of this program; answered when it is done, or refused.
-    Succeed { installed: Arc<Installed>, done: oneshot::Sender<Result<(), DriverError>> },
+    Succeed {
+        installed: Arc<Installed>,
+        done: oneshot::Sender<Result<(), DriverError>>,
+    },
 }
 
 /// A process that has lived so long does not keep ending.

@@ -63,7 +63,8 @@ impl Owner {
 
     /// The first one that no living process has.
     pub(super) fn free_slot(&self) -> Slot {
-        let living = self.retiring.iter().filter(|retiring| !retiring.gone.is_cancelled()).map(|retiring| retiring.slot);
+        let living =
+            self.retiring.iter().filter(|retiring| !retiring.gone.is_cancelled()).map(|retiring| retiring.slot);
         let mut taken: Vec<Slot> = living.collect();
         taken.extend(self.running.as_ref().map(|running| running.slot));
         taken.extend(self.upgrade.as_ref().map(|upgrade| upgrade.running.slot));

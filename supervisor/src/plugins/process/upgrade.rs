@@ -88,7 +88,9 @@ impl Owner {
                     done,
                 });
             }
-            Err(error) => refuse(done, self.refusal(&format!("it cannot be started: {}", crate::plugins::chain(&error)))),
+            Err(error) => {
+                refuse(done, self.refusal(&format!("it cannot be started: {}", crate::plugins::chain(&error))))
+            }
         }
     }
 

@@ -22,7 +22,7 @@ pub use stage::main as stage_main;
 pub use trial::{Outcome, Trial, Walls};
 
 pub(crate) use build::{gateway_plan, service_plan};
+pub(crate) use refusals::Refusals;
 pub(crate) use spawn::{
     Child, Slot, Sockets, SpawnError, Target, forget_plugin, free_slot, spawn, spawn_plugin, user_namespace_key,
 };
-pub(crate) use refusals::Refusals;
