@@ -90,19 +90,20 @@ fn warning_of(host: &Host, kind: &str) -> Option<Value> {
     warnings(host).ok()?.into_iter().find(|warning| warning["type"] == kind)
 }
 
-/// Kills the only process of a driver until it is not started again.
+/// Kills whatever process a driver has, until it is not started again.
 fn wear_out(host: &Host, driver: &str) -> Result<()> {
-    for _ in 0..5 {
-        let pid = until("the driver runs", Duration::from_secs(10), || host.processes_named(driver).first().copied())?;
-        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-        until("it is gone", Duration::from_secs(10), || (!host.processes_named(driver).contains(&pid)).then_some(()))?;
-    }
-    Ok(())
+    until("the driver is given up", Duration::from_secs(60), || {
+        for pid in host.processes_named(driver) {
+            // It may have ended this moment.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        warning_of(host, "Plugin out of service").map(drop)
+    })
 }
 
 #[test]
 fn a_driver_out_of_service_is_warned_of_and_explained() -> Result<()> {
-    let mut host = Host::ready()?;
+    let host = Host::ready()?;
     if host.target() == Target::Lxd {
         return host.assert_nothing_leaked();
     }
@@ -118,7 +119,7 @@ fn a_driver_out_of_service_is_warned_of_and_explained() -> Result<()> {
     // LXD's own client understands it.
     let listed = host.client(&["warning", "list"])?.ok()?;
     assert!(listed.contains(&uuid) && listed.contains(kind) && listed.contains("HIGH"), "{listed}");
-    assert!(host.client(&["warning", "show", &uuid])?.ok()?.contains("killed by signal 9"));
+    assert!(host.client(&["warning", "show", &uuid])?.ok()?.contains("It ended too often"));
     host.client(&["warning", "acknowledge", &uuid])?.ok()?;
     assert_eq!(host.rest.get(&format!("/1.0/warnings/{uuid}"))?.metadata()?["status"], "acknowledged");
     let none = host.rest.get("/1.0/warnings?recursion=1&filter=status%20eq%20new%20and%20severity%20eq%20high")?;
@@ -136,11 +137,12 @@ fn a_driver_out_of_service_is_warned_of_and_explained() -> Result<()> {
     ] {
         assert!(doctor.stdout.contains(part), "{part:?} is not in\n{}", doctor.stdout);
     }
-    assert_eq!(doctor.stdout.matches("killed by signal 9").count(), 6, "each end, and the reason\n{}", doctor.stdout);
+    assert!(doctor.stdout.matches(" UTC: ").count() >= 5, "how it ended each time\n{}", doctor.stdout);
     assert_eq!(host.hull(&["doctor", "nobody"])?.status, 1);
 
-    // A daemon that starts anew has nothing against it.
-    host.restart_daemon()?;
+    // The command that it names clears it.
+    host.hull(&["plugin", "restart", "storage-dir"])?.ok()?;
+    host.stopped("again")?;
     assert_eq!(host.rest.get(&format!("/1.0/warnings/{uuid}"))?.metadata()?["status"], "resolved");
     host.client(&["warning", "delete", &uuid])?.ok()?;
     assert_eq!(host.rest.get(&format!("/1.0/warnings/{uuid}"))?.error()?, "Warning not found");

@@ -57,6 +57,33 @@ pub(crate) async fn exists(place: &Path) -> bool {
     at(place, Path::exists).await.unwrap_or(false)
 }
 
+/// A file system, by the mount table: the place itself is not touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileSystem {
+    /// `ext4`
+    pub(crate) kind: String,
+    /// `/dev/sda1`, or the word of one that has no device.
+    pub(crate) device: String,
+}
+
+/// The mount table of hulld.
+pub(crate) fn mount_table() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()
+}
+
+/// What a path is on.
+pub(crate) fn file_system(table: &str, path: &Path) -> FileSystem {
+    let mounts = table.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let mut right = right.split(' ');
+        let (kind, device) = (right.next()?.to_owned(), right.next()?.to_owned());
+        Some((left.split(' ').nth(4)?, FileSystem { kind, device }))
+    });
+    // Of several mounts in one place the last one counts.
+    let over = mounts.filter(|(mount, _)| path.starts_with(mount)).max_by_key(|(mount, _)| mount.len());
+    over.map_or_else(FileSystem::default, |(_, found)| found)
+}
+
 fn threads_of(place: &Path) -> Arc<Semaphore> {
     let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
     places.retain(|_, threads| Arc::strong_count(threads) > 1 || threads.available_permits() < THREADS);
@@ -67,6 +94,16 @@ fn threads_of(place: &Path) -> Arc<Semaphore> {
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn a_path_is_on_the_innermost_mount() {
+        let table = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                     2 1 0:5 / /srv rw shared:1 - btrfs /dev/sdb rw\n\
+                     3 1 0:6 / /srvother rw - xfs /dev/sdc rw\n";
+        assert_eq!(file_system(table, Path::new("/srv/pool")).kind, "btrfs");
+        assert_eq!(file_system(table, Path::new("/srvotherwise/pool")).device, "/dev/sda1");
+        assert_eq!(file_system("", Path::new("/x")), FileSystem::default());
+    }
 
     #[tokio::test]
     async fn a_place_that_hangs_costs_two_threads_and_nobody_elses_time() {

@@ -62,7 +62,7 @@ fn user_namespaces() -> DoctorCheck {
 }
 
 fn control_groups() -> DoctorCheck {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let table = look::mount_table();
     let kind = |line: &str| line.split_once(" - ").and_then(|(_, right)| right.split(' ').next().map(str::to_owned));
     let kinds: Vec<String> = table.lines().filter_map(kind).collect();
     let has = |word: &str| kinds.iter().any(|kind| kind == word);
@@ -154,9 +154,9 @@ fn programs(hull: &Hull) -> Vec<DoctorCheck> {
 }
 
 async fn pools(hull: &Hull, kernel: (u32, u32)) -> Vec<DoctorCheck> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let look = hull.storage.sources(hull).into_iter().map(|(pool, source)| {
-        let kind = file_system(&table, &source);
+    let table = look::mount_table();
+    let looks = hull.storage.sources(hull).into_iter().map(|(pool, source)| {
+        let kind = look::file_system(&table, &source).kind;
         async move {
             let name = format!("storage pool {pool}");
             let exists = look::at(&source, Path::is_dir).await;
@@ -184,18 +184,7 @@ async fn pools(hull: &Hull, kernel: (u32, u32)) -> Vec<DoctorCheck> {
             }
         }
     });
-    futures::future::join_all(look).await
-}
-
-/// The type of the file system that a path is on, by the mount table: the path itself is not touched.
-fn file_system(table: &str, path: &Path) -> String {
-    let mounts = table.lines().filter_map(|line| {
-        let (left, right) = line.split_once(" - ")?;
-        Some((left.split(' ').nth(4)?, right.split(' ').next()?))
-    });
-    // Of several mounts in one place the last one counts.
-    let over = mounts.filter(|(mount, _)| path.starts_with(mount)).max_by_key(|(mount, _)| mount.len());
-    over.map_or("unknown", |(_, kind)| kind).to_owned()
+    futures::future::join_all(looks).await
 }
 
 fn networks(hull: &Hull) -> Vec<DoctorCheck> {
@@ -237,16 +226,6 @@ fn warnings(hull: &Hull) -> DoctorCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_on_the_innermost_mount() {
-        let table = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                     2 1 0:5 / /srv rw shared:1 - btrfs /dev/sdb rw\n\
-                     3 1 0:6 / /srvother rw - xfs /dev/sdc rw\n";
-        assert_eq!(file_system(table, Path::new("/srv/pool")), "btrfs");
-        assert_eq!(file_system(table, Path::new("/srvotherwise/pool")), "ext4");
-        assert_eq!(file_system("", Path::new("/x")), "unknown");
-    }
 
     #[test]
     fn this_machine_can_run_containers() {

@@ -12,6 +12,7 @@ use super::text::{Family, Kind, Metrics};
 use crate::cgroups::CgroupUsage;
 use crate::hull::Hull;
 use crate::instances::{Entry, state_of};
+use crate::look::{self, FileSystem};
 
 /// What has not been said by then is left out.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -57,6 +58,13 @@ const MEMORY: [(&[&str], Family); 13] = [
 ];
 const WRITEBACK: Family = gauge("lxd_memory_Writeback_bytes", "Memory being written to disk.");
 
+/// The pool that an instance's root disk is in, and what that is on.
+#[derive(Clone)]
+struct Root {
+    on: FileSystem,
+    usage: Usage,
+}
+
 /// What is known of one instance.
 pub(super) struct Figures {
     name: String,
@@ -65,7 +73,7 @@ pub(super) struct Figures {
     /// `None`: its driver did not say.
     state: Option<InstanceState>,
     /// `None`: it has no root disk in a pool, or the pool's driver did not say.
-    root: Option<(Arc<str>, Usage)>,
+    root: Option<Root>,
     machine_memory: u64,
     processors: usize,
 }
@@ -87,7 +95,7 @@ pub(super) async fn figures(hull: &Hull, running: &[Arc<Entry>]) -> Vec<Figures>
     let known = running.iter().zip(usages).zip(states);
     let figures = known.map(|((entry, usage), state)| {
         let record = entry.record();
-        let root = record.pool.as_ref().and_then(|pool| Some((Arc::from(pool.as_str()), *pools.get(pool)?)));
+        let root = record.pool.as_ref().and_then(|pool| pools.get(pool).cloned());
         let (name, kind) = (record.name.to_string(), record.kind.clone());
         Figures { name, kind, usage, state, root, machine_memory, processors }
     });
@@ -95,15 +103,20 @@ pub(super) async fn figures(hull: &Hull, running: &[Arc<Entry>]) -> Vec<Figures>
 }
 
 /// Each pool once, however many instances are in it.
-async fn pools(hull: &Hull, running: &[Arc<Entry>]) -> BTreeMap<PoolName, Usage> {
+async fn pools(hull: &Hull, running: &[Arc<Entry>]) -> BTreeMap<PoolName, Root> {
+    let (table, sources) = (look::mount_table(), hull.storage.sources(hull));
     let mut names: Vec<PoolName> = running.iter().filter_map(|entry| entry.record().pool.clone()).collect();
     names.sort_unstable();
     names.dedup();
-    let asked = names.into_iter().map(|name| async move {
+    let on = |name: &PoolName| {
+        let source = sources.iter().find(|(pool, _)| pool == name);
+        source.map(|(_, source)| look::file_system(&table, source)).unwrap_or_default()
+    };
+    let asked = names.into_iter().map(|name| (on(&name), name)).map(|(on, name)| async move {
         let pool = hull.storage.find(name.as_str())?;
         let handle = hull.storage.handle(hull, &pool).await.ok()?;
         let usage = tokio::time::timeout(PATIENCE, handle.pool_usage()).await.ok()?.ok()?;
-        Some((name, usage))
+        Some((name, Root { on, usage }))
     });
     futures::future::join_all(asked).await.into_iter().flatten().collect()
 }
@@ -133,9 +146,9 @@ pub(super) fn add(metrics: &mut Metrics, one: &Figures) {
         put(&WRITES, &device, disk.writes as f64);
     }
     add_memory(one, &mut put);
-    if let Some((pool, usage)) = &one.root {
+    if let Some(Root { on, usage }) = &one.root {
         let free = usage.bytes_total.saturating_sub(usage.bytes_used) as f64;
-        let place = [("device", &**pool), ("mountpoint", "/")];
+        let place = [("device", on.device.as_str()), ("fstype", on.kind.as_str()), ("mountpoint", "/")];
         put(&AVAILABLE, &place, free);
         put(&FREE, &place, free);
         put(&SIZE, &place, usage.bytes_total as f64);

@@ -40,7 +40,7 @@ pub(super) async fn pool(
     headers: &HeaderMap,
     change: Change<StoragePoolPut>,
 ) -> Result<(), ApiError> {
-    let _changing = hull.storage.changing(name).await;
+    let _changing = hull.storage.changing(name).await?;
     let old = hull.storage.by_text(name)?;
     check_etag(headers, &old.writable())?;
     let (description, mut config) = match change {
@@ -78,7 +78,7 @@ pub(super) async fn volume(
     headers: &HeaderMap,
     change: Change<StorageVolumePut>,
 ) -> Result<(), ApiError> {
-    let _changing = hull.storage.changing(pool.name.as_str()).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await?;
     let old =
         hull.storage.volume(&pool.name, name).ok_or_else(|| ApiError::not_found("Storage pool volume not found"))?;
     check_etag(headers, &old.writable())?;

@@ -27,7 +27,7 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     }
     hull.recovery.through(Noun::Storage).await;
     let _making = hull.storage.making.lock().await;
-    let _changing = hull.storage.changing(name.as_str()).await;
+    let _changing = hull.storage.changing(name.as_str()).await?;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
     }

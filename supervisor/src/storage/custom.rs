@@ -30,7 +30,7 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
         other => return Err(ApiError::bad_request(format!("Invalid volume content type name: {other:?}"))),
     };
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing(pool.name.as_str()).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await?;
     if hull.storage.volume(&pool.name, &name).is_some() {
         return Err(ApiError::conflict("Volume by that name already exists"));
     }
@@ -56,7 +56,7 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
 pub(super) async fn rename(hull: &Hull, pool: &Pool, from: &VolumeName, to: &str) -> Result<String, ApiError> {
     let to = custom_name(to)?;
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing(pool.name.as_str()).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await?;
     let old = existing(hull, pool, from)?;
     if hull.storage.volume(&pool.name, &to).is_some() {
         return Err(ApiError::conflict("Volume by that name already exists"));
@@ -70,7 +70,7 @@ pub(super) async fn rename(hull: &Hull, pool: &Pool, from: &VolumeName, to: &str
 
 pub(super) async fn delete(hull: &Hull, pool: &Pool, name: &VolumeName) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing(pool.name.as_str()).await;
+    let _changing = hull.storage.changing(pool.name.as_str()).await?;
     let row = existing(hull, pool, name)?;
     unused(hull, pool, name)?;
     plans::execute(DeleteVolume { row: (*row).clone() }, hull, &OperationId::random()).await

@@ -17,7 +17,7 @@ use crate::used_by;
 
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Storage).await;
-    let _changing = hull.storage.changing(name).await;
+    let _changing = hull.storage.changing(name).await?;
     let pool = hull.storage.by_text(name)?;
     if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
         return Err(ApiError::bad_request("The storage pool is currently in use"));

@@ -12,6 +12,9 @@ use super::store;
 use crate::api::ApiError;
 use crate::state::{Database, StateError};
 
+/// Changes of one pool that run or wait.
+const MOST_CHANGES: usize = 64;
+
 pub(crate) struct Storage {
     known: RwLock<Known>,
     /// Pools whose process may still hold a directory that is gone.
@@ -52,13 +55,22 @@ impl Storage {
     }
 
     /// The right to change a pool and its custom volumes. A slow pool keeps nobody from the others.
-    pub(super) async fn changing(&self, pool: &str) -> OwnedMutexGuard<()> {
+    ///
+    /// # Errors
+    /// Too many wait for it already.
+    pub(super) async fn changing(&self, pool: &str) -> Result<OwnedMutexGuard<()>, ApiError> {
         let lock = {
             let mut all = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, lock| Arc::strong_count(lock) > 1); // held, or waited for
-            all.entry(pool.to_owned()).or_default().clone()
+            let lock = all.entry(pool.to_owned()).or_default();
+            if Arc::strong_count(lock) > MOST_CHANGES {
+                return Err(ApiError::overloaded(format!(
+                    "storage pool \"{pool}\" is busy: {MOST_CHANGES} changes of it or its volumes wait; try again in a moment"
+                )));
+            }
+            lock.clone()
         };
-        lock.lock_owned().await
+        Ok(lock.lock_owned().await)
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {
@@ -130,5 +142,36 @@ impl Storage {
 impl Known {
     fn insert(&mut self, volume: VolumeRow) {
         self.volumes.entry(volume.pool.clone()).or_default().insert(volume.name.clone(), Arc::new(volume));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn changes_of_one_pool_wait_for_each_other_up_to_a_bound_and_other_pools_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hull.db");
+        let load = move || Storage::load(&Database::open(&path).unwrap()).unwrap();
+        let storage = Arc::new(tokio::task::spawn_blocking(load).await.unwrap());
+        let first = storage.changing("slow").await.unwrap();
+        let waiting: Vec<_> = (0..MOST_CHANGES * 2)
+            .map(|_| {
+                let storage = storage.clone();
+                tokio::spawn(async move { storage.changing("slow").await.map(drop) })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(storage.changing("quick").await.unwrap());
+        drop(first);
+        let mut refused = 0;
+        for one in waiting {
+            refused += usize::from(one.await.unwrap().is_err_and(|error| error.status.as_u16() == 503));
+        }
+        assert!(refused >= MOST_CHANGES, "{refused}");
+        drop(storage.changing("slow").await.unwrap());
+        drop(storage.changing("other").await.unwrap());
+        assert_eq!(storage.changing.lock().unwrap().len(), 1, "what nobody changes is forgotten");
     }
 }
