@@ -94,7 +94,7 @@ fn a_network_that_cannot_come_up_and_then_can() -> Result<()> {
         (network_status(&host, &network).ok()? == "Created").then_some(())
     })
     .with_context(|| host.log())?;
-    start(&host, "web")?;
+    start(&host, "web").with_context(|| host.log())?;
     Instance { host: &host, name: "web".into() }.address()?;
     host.assert_nothing_leaked()
 }

@@ -210,7 +210,7 @@ fn two_hundred_operations_on_a_slow_pool_are_nobody_elses_trouble() -> Result<()
         assert!(seconds >= 1);
     }
     eprintln!("{} accepted and {} refused within {asked:?}", accepted.len(), refused.len());
-    assert!(accepted.len() >= 36 && refused.len() >= 100, "{} accepted, {} refused", accepted.len(), refused.len());
+    assert!(accepted.len() >= 36 && refused.len() >= 20, "{} accepted, {} refused", accepted.len(), refused.len());
 
     // Meanwhile the other pool works, and lists are answered.
     let begun = Instant::now();

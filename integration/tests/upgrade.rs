@@ -135,7 +135,7 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
     ensure!(row("storage-dir").starts_with("storage-dir,STORAGE,0.1.0,default,READY,"), "{rows}");
     ensure!(row("instance-container").contains(",READY,"), "{rows}");
     let table = host.hull(&["plugin", "list"])?.ok()?;
-    ensure!(table.contains("| NAME ") && table.contains(" RESTARTS |"), "{table}");
+    ensure!(table.contains(" NAME ") && table.contains(" RESTARTS |"), "{table}");
 
     let info = || -> Result<String> { host.hull(&["plugin", "info", "storage-dir"])?.ok() };
     ensure!(info()?.contains("capability CHOWN") && !info()?.contains("plugins-installed"), "{}", info()?);

@@ -154,9 +154,15 @@ impl Campaign {
     }
 
     fn check(&mut self, scenario: &Scenario, before: Option<i32>, promised: Promised, killed: Instant) -> Result<()> {
-        until("another supervisor answers", Duration::from_secs(20), || {
-            self.host.supervisor().filter(|pid| Some(*pid) != before)?;
-            self.host.rest.get("/1.0").ok().filter(|answer| answer.status == 200)
+        // One that was told to die, too, may answer before it does.
+        let answering = || {
+            let pid = self.host.supervisor().filter(|pid| Some(*pid) != before)?;
+            self.host.rest.get("/1.0").ok().filter(|answer| answer.status == 200).map(|_| pid)
+        };
+        until("another supervisor answers, and goes on to", Duration::from_secs(20), || {
+            let pid = answering()?;
+            std::thread::sleep(Duration::from_millis(50));
+            answering().filter(|same| *same == pid)
         })?;
         self.cuts.push(killed.elapsed());
         self.acknowledged += usize::from(promised == Promised::Done);

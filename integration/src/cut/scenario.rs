@@ -341,7 +341,11 @@ fn image(host: &Host) -> Result<Option<String>> {
 }
 
 fn image_gone(host: &Host) -> Result<()> {
-    image(host)?.map_or(Ok(()), |url| gone(host, &url))
+    let Some(url) = image(host)? else { return Ok(()) };
+    match gone(host, &url) {
+        Err(_) if image(host)?.is_none() => Ok(()), // a cut deletion was finished meanwhile
+        result => result,
+    }
 }
 
 fn imported(host: &Host) -> Result<()> {

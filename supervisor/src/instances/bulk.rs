@@ -11,7 +11,7 @@ use super::power::Verb;
 use super::registry::{Entry, Live};
 use crate::api::{ApiError, Reply};
 use crate::hull::Hull;
-use crate::operations::{Class, Handle, Spec};
+use crate::operations::{Class, Spec};
 
 /// What a client asks for all of them.
 #[derive(Debug, Default, Deserialize)]

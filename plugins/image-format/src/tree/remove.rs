@@ -20,10 +20,21 @@ pub fn remove_tree(directory: impl AsFd, name: &CStr, meter: &Meter) -> Result<(
         Err(Errno::EISDIR | Errno::EPERM) => {}
         Err(error) => return Err(system("remove", name.to_bytes(), error)),
     }
-    let top = adopt_directory(&directory, name).doing("open the directory", name.to_bytes())?;
-    let entries = adopt_directory(&directory, name).doing("open the directory", name.to_bytes())?;
+    let (Some(top), Some(entries)) = (if_there(&directory, name)?, if_there(&directory, name)?) else { return Ok(()) };
     Removal { top, raised: 0, meter }.empty(entries, 0)?;
-    unlinkat(&directory, name, UnlinkatFlags::RemoveDir).doing("remove the directory", name.to_bytes())
+    match unlinkat(&directory, name, UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(error) => Err(system("remove the directory", name.to_bytes(), error)),
+    }
+}
+
+/// `None`: somebody else who removes the same tree was faster.
+fn if_there(parent: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>> {
+    match adopt_directory(parent, name) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(system("open the directory", name.to_bytes(), error)),
+    }
 }
 
 struct Removal<'a> {
@@ -82,7 +93,7 @@ impl Removal<'_> {
         if depth >= DEEPEST {
             return self.raise(parent, name);
         }
-        let opened = adopt_directory(parent, name).doing("open the directory", name.to_bytes())?;
+        let Some(opened) = if_there(parent, name)? else { return Ok(()) };
         self.empty(opened, depth + 1)?;
         match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -96,8 +107,36 @@ impl Removal<'_> {
             let Ok(new) = CString::new(format!(".raised-{}-{}", std::process::id(), self.raised)) else { continue };
             match renameat(parent, name, &self.top, new.as_c_str()) {
                 Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {} // a name somebody else chose
+                Err(Errno::ENOENT) => return Ok(()),                         // somebody else was faster
                 result => return result.doing("move up the directory", name.to_bytes()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As when the process that a deletion was begun in is replaced, and its successor begins anew.
+    #[test]
+    fn several_may_remove_the_same_tree() {
+        for _ in 0..4 {
+            let place = tempfile::tempdir().unwrap();
+            for number in 0..200 {
+                let folder = place.path().join(format!("tree/{}/{number}/deep/er", number % 7));
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(folder.join("file"), "x").unwrap();
+            }
+            let parent = std::fs::File::open(place.path()).unwrap();
+            std::thread::scope(|scope| {
+                let removal = || remove_tree(&parent, c"tree", &Meter::default());
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(removal)).collect();
+                for one in all {
+                    one.join().unwrap().unwrap();
+                }
+            });
+            assert!(!place.path().join("tree").exists());
         }
     }
 }
