@@ -134,8 +134,7 @@ fn sec_t25_hulld_and_its_parts_have_no_more_than_they_use() -> Result<()> {
 }
 
 fn all_processes(host: &Host) -> Vec<i32> {
-    let names =
-        ["hulld", "gateway", "storage-dir", "image-file", "instance-container", "hull-init", "network-bridge"];
+    let names = ["hulld", "gateway", "storage-dir", "image-file", "instance-container", "hull-init", "network-bridge"];
     names.iter().flat_map(|name| host.processes_named(name)).collect()
 }
 

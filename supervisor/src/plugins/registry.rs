@@ -140,8 +140,7 @@ impl Plugins {
     pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
         let environment = Environment::new(settings)?;
         let versions = Versions::new(&environment.hull_dir);
-        let installed =
-            replace::chosen(&versions, discover::found(&environment.executable, &environment.hull_dir));
+        let installed = replace::chosen(&versions, discover::found(&environment.executable, &environment.hull_dir));
         let installed = RwLock::new(Found { installed, at: Instant::now() });
         let environment = Arc::new(environment);
         super::sandbox::forget_ended_processes(&environment.keeper).await;

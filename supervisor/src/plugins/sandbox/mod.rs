@@ -23,8 +23,8 @@ pub use trial::{Outcome, Trial, Walls};
 
 pub(crate) use build::{gateway_plan, service_plan};
 pub(crate) use ids::{instance_range, instance_range_in};
+pub(crate) use refusals::Refusals;
 pub(crate) use spawn::{
     Child, Slot, Sockets, SpawnError, Target, forget_ended_processes, forget_plugin, free_slot, spawn, spawn_plugin,
     user_namespace_key,
 };
-pub(crate) use refusals::Refusals;
