@@ -23,6 +23,7 @@ pub(super) fn make(hull: &Hull, record: &Record, config: &ConfigMap, map: &IdMap
         }
         group.delegate(root_user, root_group)
     };
+    tracing::debug!(instance = %record.name, "making the control group");
     made().map_err(|error| failed(record, "make", &error))?;
     Ok(group.relative().display().to_string())
 }
@@ -39,6 +40,7 @@ pub(super) fn set_limits(hull: &Hull, record: &Record, config: &ConfigMap) -> Re
 
 /// Commands that outlived the init are ended with the group.
 pub(super) async fn remove(hull: &Hull, record: &Record) -> Result<(), ApiError> {
+    tracing::debug!(instance = %record.name, "removing the control group");
     let group = hull.cgroups.instance(record.name.as_str());
     let emptied = group.kill_all(std::time::Duration::from_secs(2)).await;
     let removed = match emptied {
