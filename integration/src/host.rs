@@ -406,9 +406,11 @@ impl Instance<'_> {
     }
 }
 
+/// Each thread has its own.
 fn children(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    tasks.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of_threads = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    of_threads.flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {

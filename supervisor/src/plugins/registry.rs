@@ -125,6 +125,8 @@ impl Plugins {
         };
         let environment = Arc::new(environment);
         environment.services.adopt(&environment).await;
+        let predecessors = super::sandbox::predecessors(&environment.keeper).await;
+        environment.tasks.spawn(super::sandbox::bury(environment.keeper.clone(), predecessors));
         let installed = looking.await.map_err(PluginsError::Discovery)?;
         let installed = RwLock::new(Found { installed, at: Instant::now() });
         Ok(Self(Arc::new(Inner {

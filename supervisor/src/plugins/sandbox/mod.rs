@@ -19,4 +19,6 @@ mod stage;
 pub use stage::main as stage_main;
 
 pub(crate) use build::{gateway_plan, service_plan};
-pub(crate) use spawn::{Child, Sockets, SpawnError, Target, spawn, spawn_plugin, user_namespace_key};
+pub(crate) use spawn::{
+    Child, Sockets, SpawnError, Target, bury, predecessors, spawn, spawn_plugin, user_namespace_key,
+};

@@ -23,6 +23,8 @@ use crate::plugins::process::Spec;
 
 /// Building a sandbox takes milliseconds; one that takes so long has met something that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Under which the keeper has the plugins' processes.
+const PROCESSES: &str = "process/";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
@@ -87,7 +89,7 @@ pub(crate) enum Target {
 /// Starts a plugin's process; also returns the reading end of its output.
 pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = format!("process/{}", spec.name);
+    let key = format!("{PROCESSES}{}", spec.name);
     end_predecessor(&environment.keeper, &key).await;
     let plan = plugin_plan(spec)?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
@@ -117,6 +119,38 @@ async fn end_predecessor(keeper: &KeeperClient, key: &str) {
         // Past the bound it is stuck in the kernel, and nothing more can be done about it.
         let _ = tokio::time::timeout(Duration::from_millis(500), crate::keeper::ended(&old)).await;
     }
+}
+
+/// The processes of earlier supervisors, asked for before this one starts any: by key, what the keeper has of them.
+pub(crate) async fn predecessors(keeper: &KeeperClient) -> Vec<(String, OwnedFd)> {
+    let mut found = Vec::new();
+    for key in keeper.list(PROCESSES).await.unwrap_or_default() {
+        if let Ok(Some(process)) = keeper.fetch(&key).await {
+            found.push((key, process));
+        }
+    }
+    found
+}
+
+/// Ends them, and lets the keeper forget those that no other process has followed under their name.
+pub(crate) async fn bury(keeper: KeeperClient, predecessors: Vec<(String, OwnedFd)>) {
+    for (key, process) in predecessors {
+        let _ = process::signal(&process, Some(Signal::SIGKILL)); // most have ended with their supervisor
+        let ended = tokio::time::timeout(PATIENCE, crate::keeper::ended(&process)).await;
+        if ended.is_err() {
+            tracing::warn!(key, "a process of an earlier hulld does not die of SIGKILL");
+        } else if let Ok(Some(now)) = keeper.fetch(&key).await
+            && has_ended(&now)
+            && let Err(error) = keeper.discard(&key).await
+        {
+            tracing::debug!(key, %error, "the keeper keeps an ended process");
+        }
+    }
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut set = [nix::poll::PollFd::new(process.as_fd(), nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut set, nix::poll::PollTimeout::ZERO) == Ok(1)
 }
 
 /// Under which the user namespace of a plugin's processes is kept.
