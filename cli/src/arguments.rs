@@ -39,7 +39,7 @@ pub(crate) fn read() -> Result<(Command, Context), u8> {
             let printer = Printer::new(arguments.globals.quiet);
             Ok((arguments.command, Context { printer, settings, globals: arguments.globals }))
         }
-        Err(error) => Err(refuse(&error)),
+        Err(error) => Err(refuse(&error, &words)),
     }
 }
 
@@ -85,7 +85,7 @@ fn expanded(words: Vec<String>, settings: &Settings) -> Vec<String> {
     result
 }
 
-fn refuse(error: &clap::Error) -> u8 {
+fn refuse(error: &clap::Error, words: &[String]) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             print_clap(error);
@@ -97,11 +97,30 @@ fn refuse(error: &clap::Error) -> u8 {
         }
         _ => {}
     }
+    let (path, command, given) = named(words);
+    if error.kind() == ErrorKind::MissingRequiredArgument && !given {
+        // A command alone is a question how it is called.
+        let _ = command.bin_name(path).print_long_help();
+        return 0;
+    }
     eprintln!(
         "Error: {}",
-        said(error).unwrap_or_else(|| error.to_string().trim_start_matches("error: ").trim_end().to_owned())
+        said(error, &path).unwrap_or_else(|| error.to_string().trim_start_matches("error: ").trim_end().to_owned())
     );
     1
+}
+
+/// The command that `words` name, its full name, and whether anything but flags follows.
+fn named(words: &[String]) -> (String, clap::Command, bool) {
+    let (mut path, mut command) = ("hull".to_owned(), tree());
+    let mut rest = words.iter().skip(1).filter(|word| !word.starts_with('-')).peekable();
+    while let Some(found) = rest.peek().and_then(|word| command.find_subcommand(word.as_str())).cloned() {
+        path = format!("{path} {}", found.get_name());
+        command = found;
+        rest.next();
+    }
+    let given = rest.peek().is_some();
+    (path, command, given)
 }
 
 fn print_clap(error: &clap::Error) {
@@ -110,14 +129,14 @@ fn print_clap(error: &clap::Error) {
 }
 
 /// The refusal in the words of LXD's client.
-fn said(error: &clap::Error) -> Option<String> {
+fn said(error: &clap::Error, path: &str) -> Option<String> {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,
     };
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            Some(format!("unknown command \"{}\" for \"hull\"", context(ContextKind::InvalidSubcommand)?))
+            Some(format!("unknown command \"{}\" for \"{path}\"", context(ContextKind::InvalidSubcommand)?))
         }
         ErrorKind::UnknownArgument => {
             let word = context(ContextKind::InvalidArg)?;
@@ -145,7 +164,8 @@ mod tests {
     }
 
     fn refusal(text: &str) -> String {
-        said(&Arguments::try_parse_from(words(text)).unwrap_err()).unwrap()
+        let words = words(text);
+        said(&Arguments::try_parse_from(&words).unwrap_err(), &named(&words).0).unwrap()
     }
 
     #[test]
@@ -174,6 +194,7 @@ mod tests {
         assert_eq!(refusal("hull exec c1 ls -l"), "unknown shorthand flag: 'l' in -l");
         assert_eq!(refusal("hull list --foo"), "unknown flag: --foo");
         assert_eq!(refusal("hull nonsense"), "unknown command \"nonsense\" for \"hull\"");
+        assert_eq!(refusal("hull config nonsense"), "unknown command \"nonsense\" for \"hull config\"");
         assert_eq!(refusal("hull rename a"), "Invalid number of arguments");
         assert_eq!(refusal("hull list -f foo"), "Invalid format \"foo\"");
     }

@@ -28,7 +28,7 @@ impl Target {
 }
 
 /// Where this build's programs are.
-pub(crate) fn programs() -> Result<PathBuf> {
+pub fn programs() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HULL_TEST_PROGRAMS") {
         return Ok(path.into());
     }
@@ -76,7 +76,7 @@ impl Daemon {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn spawn(&mut self) -> Result<()> {
-        let log = std::fs::File::options().create(true).append(true).open(self.directory.join("daemon.log"))?;
+        let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
         let mut command = match self.target {
             Target::Hull => {
                 let mut command = self.hulld()?;
@@ -129,9 +129,14 @@ impl Daemon {
         ended.map(drop)
     }
 
+    /// Beside its directory, which a story may fill or take away.
+    fn log_file(&self) -> PathBuf {
+        self.directory.with_extension("log")
+    }
+
     /// The end of its log, for a failed story.
     pub(crate) fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.directory.join("daemon.log")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }

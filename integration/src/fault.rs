@@ -15,11 +15,11 @@ use crate::leaks;
 pub(crate) fn clear_kernel(folder: &Path, hull_dir: &Path) -> Result<()> {
     let tag = leaks::tag(hull_dir);
     until("the processes of the daemon and its instances end", Duration::from_secs(10), || {
-        let pids = processes_below(hull_dir, "");
-        for pid in &pids {
+        let left = leaks::processes(&folder.display().to_string(), &leaks::group_name(hull_dir));
+        for (pid, _) in &left {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL); // one that has just ended
         }
-        pids.is_empty().then_some(())
+        left.is_empty().then_some(())
     })?;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     for group in leaks::group_directories(&mounts, &leaks::group_name(hull_dir)) {
@@ -39,7 +39,7 @@ pub(crate) fn clear_kernel(folder: &Path, hull_dir: &Path) -> Result<()> {
     }
 }
 
-/// The processes in a daemon's control groups, or in those below one of them.
+/// The processes in the control groups below one of a daemon's.
 pub(crate) fn processes_below(hull_dir: &Path, below: &str) -> Vec<i32> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut open: Vec<_> = leaks::group_directories(&mounts, &leaks::group_name(hull_dir));

@@ -94,6 +94,11 @@ impl Host {
         self.network.as_deref()
     }
 
+    /// Of the daemon's API.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.socket()
+    }
+
     /// A place for the story's files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -149,7 +154,7 @@ impl Host {
         run(self.prepared(&mut command).env("CLIENT", client).env("SHELL", "/bin/sh"), "")
     }
 
-    fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn prepared<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let home = self.folder.path().join("home");
         command.env("LXD_SOCKET", self.daemon.socket()).env("HULL_SOCKET", self.daemon.socket()).env("HOME", &home);
         command.env("LXD_CONF", home.join(".config/lxc")).env("HULL_DIR", self.directory())
@@ -173,6 +178,17 @@ impl Host {
     pub fn processes_named(&self, program: &str) -> Vec<i32> {
         let Some(root) = self.daemon.pid() else { return Vec::new() };
         descendants(root).into_iter().filter(|pid| program_of(*pid).as_deref() == Some(program)).collect()
+    }
+
+    /// The daemon's own process, and all below it.
+    pub fn processes(&self) -> Vec<i32> {
+        let root = self.daemon.pid();
+        root.into_iter().chain(root.into_iter().flat_map(descendants)).collect()
+    }
+
+    /// The keeper.
+    pub fn keeper(&self) -> Option<i32> {
+        self.daemon.pid()
     }
 
     /// The keeper's child that answers requests.
@@ -285,7 +301,7 @@ impl Host {
             last = leaks::none_left(&before, &folder, &directory);
             last.is_ok().then_some(())
         });
-        gone.and(last).with_context(|| self.daemon.log())
+        last.and(gone).with_context(|| self.daemon.log())
     }
 
     /// Disk, kernel and API say the same.
@@ -307,11 +323,11 @@ impl Host {
         }
         let mut last = Ok(());
         let clean = until("no descriptor of an instance is left", Duration::from_secs(10), || {
-            let pids = self.daemon.pid().into_iter().chain(self.supervisor());
-            last = pids.map(leaks::no_stale_descriptors).collect();
+            let mut pids = self.daemon.pid().into_iter().chain(self.supervisor());
+            last = pids.try_for_each(leaks::no_stale_descriptors);
             last.is_ok().then_some(())
         });
-        clean.and(last).with_context(|| self.daemon.log())
+        clean.or(last).with_context(|| self.daemon.log())
     }
 
     fn clean_up(&self) -> Result<()> {
@@ -334,6 +350,10 @@ impl Host {
         }
         let pools = self.rest.get("/1.0/storage-pools")?.metadata()?;
         for url in pools.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let volumes = self.rest.get(&format!("{url}/volumes/custom"))?.metadata()?;
+            for volume in volumes.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                self.rest.delete(volume)?.metadata()?;
+            }
             self.rest.delete(url)?.metadata()?;
         }
         Ok(())
@@ -347,6 +367,10 @@ impl Drop for Host {
             && let Err(error) = self.clean_up()
         {
             eprintln!("cannot clean up after the story: {error:#}\n{}", self.daemon.log());
+            if let Err(error) = self.daemon.stop() {
+                eprintln!("the story's daemon: {error}");
+            }
+            crate::demolish::demolish(&self.directory(), self.network());
         }
     }
 }
@@ -406,11 +430,11 @@ impl Instance<'_> {
     }
 }
 
-/// Each thread has its own.
-fn children(pid: i32) -> Vec<i32> {
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    // A child is listed with the thread that made it.
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let of_threads = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    of_threads.flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {
@@ -419,7 +443,7 @@ fn descendants(pid: i32) -> Vec<i32> {
     own.into_iter().chain(theirs).collect()
 }
 
-/// Inside its sandbox every program is `/plugin`; what it is it says by its first argument (`storage-dir@default`).
+/// A plugin's program is `/plugin` in its sandbox, whichever it is; its own name is its first argument: `storage-dir@default`.
 fn program_of(pid: i32) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     if path != Path::new("/plugin") {

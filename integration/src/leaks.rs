@@ -20,7 +20,7 @@ pub(crate) fn of(folder: &Path, hull_dir: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     found.extend(mounts.lines().filter(|line| line.contains(&text)).map(|line| format!("mount: {line}")));
-    found.extend(processes(&text, &group));
+    found.extend(processes(&text, &group).into_iter().map(|(pid, line)| format!("process {pid}: {line}")));
     found.extend(control_groups(&mounts, &group));
     found.extend(loop_devices(&text));
     if let Some(tag) = tag(hull_dir) {
@@ -52,7 +52,9 @@ pub(crate) fn no_stale_descriptors(pid: i32) -> Result<()> {
                 text.lines().any(|line| line.strip_prefix("Pid:").is_some_and(|value| value.trim() == "-1"))
             };
             let namespace = target.starts_with("net:[") || target.starts_with("mnt:[") || target.starts_with("pid:[");
-            (namespace || (target.contains("[pidfd]") && dead())).then(|| format!("{number} -> {target}"))
+            let process = target.contains("[pidfd]") && dead();
+            (namespace || process)
+                .then(|| format!("{number} -> {target}{}", if process { ", which has ended" } else { "" }))
         })
         .collect();
     if !stale.is_empty() {
@@ -84,7 +86,7 @@ pub(crate) fn group_directories(mounts: &str, group: &str) -> Vec<PathBuf> {
 /// What marks the links and tables of this daemon's network driver.
 pub(crate) fn tag(hull_dir: &Path) -> Option<String> {
     let drivers = fs::read_dir(hull_dir.join("plugins")).into_iter().flatten().flatten();
-    let mut tags = drivers.filter_map(|driver| fs::read_to_string(driver.path().join("tag")).ok());
+    let mut tags = drivers.filter_map(|driver| fs::read_to_string(driver.path().join("state/tag")).ok());
     tags.next().map(|tag| tag.trim().to_owned())
 }
 
@@ -123,17 +125,21 @@ fn loop_devices(text: &str) -> Vec<String> {
 }
 
 /// Processes that name the directory in their command line or environment, or are in the daemon's control groups.
-fn processes(text: &str, group: &str) -> Vec<String> {
-    let own = std::process::id();
+pub(crate) fn processes(text: &str, group: &str) -> Vec<(i32, String)> {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|pid| *pid != own);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).filter(|pid| *pid != own);
     pids.filter_map(|pid| {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let arguments = read("cmdline");
+        let state = String::from_utf8_lossy(&read("stat")).rsplit(") ").next().map(|rest| rest.starts_with('Z'));
+        if state == Some(true) {
+            return None; // dead, and its new parent's to bury
+        }
         let names = |bytes: &[u8], what: &str| String::from_utf8_lossy(bytes).contains(what);
         let is_its =
             names(&arguments, text) || names(&read("environ"), text) || names(&read("cgroup"), &format!("/{group}/"));
-        is_its.then(|| format!("process {pid}: {}", String::from_utf8_lossy(&arguments).replace('\0', " ")))
+        is_its.then(|| (pid, String::from_utf8_lossy(&arguments).replace('\0', " ")))
     })
     .collect()
 }

@@ -6,16 +6,20 @@
 mod command;
 mod cut;
 mod daemon;
+mod demolish;
 mod disk;
 mod fault;
+pub mod faults;
 mod host;
 mod image;
 mod leaks;
 mod rest;
+mod websocket;
 
 pub use command::{Finished, run, until};
 pub use cut::{Campaign, Report};
-pub use daemon::{Settings, Target};
+pub use daemon::{Settings, Target, programs};
 pub use disk::Disk;
 pub use host::{Host, Instance};
 pub use rest::{Answer, KeepAlive, Rest};
+pub use websocket::Websocket;

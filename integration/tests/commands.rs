@@ -12,15 +12,22 @@ fn a_command_has_streams_a_status_and_an_environment() -> Result<()> {
         web.exec(&["sh", "-c", "echo out; echo err >&2; exit 42"])?,
         hull_integration::Finished { status: 42, stdout: "out\n".into(), stderr: "err\n".into() }
     );
-    assert_eq!(web.exec(&["/no/such/thing"])?.status, 127);
-    assert_eq!(web.exec(&["/etc/passwd"])?.status, 126);
+    for (command, status, words) in
+        [("/no/such/thing", 127, "Error: Command not found\n"), ("/etc/passwd", 126, "Error: Command not executable\n")]
+    {
+        for client in host.clients()? {
+            let ended = host.with(&client, &["exec", "web", "--", command], "")?;
+            assert_eq!((ended.status, ended.stderr.as_str()), (status, words), "{command} by {client}");
+        }
+    }
+    assert_eq!(web.exec(&["pwd"])?.ok()?, "/root\n");
     assert_eq!(web.exec(&["sh", "-c", "kill -9 $$"])?.status, 137);
 
     let typed = host.client_with_input(&["exec", "web", "--", "cat"], "line one\nline two\n")?;
     assert_eq!(typed.ok()?, "line one\nline two\n");
 
     let environment = host.client(&["exec", "web", "--env", "A=b c", "--", "env"])?.ok()?;
-    for line in ["A=b c", "HOME=/root", "USER=root", "LANG=C.UTF-8"] {
+    for line in ["A=b c", "HOME=/root", "USER=root", "LANG=C.UTF-8", "container=lxc"] {
         assert!(environment.lines().any(|one| one == line), "{line} in {environment}");
     }
     let user = host.client(&[

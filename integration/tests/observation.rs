@@ -166,8 +166,9 @@ fn a_pool_that_is_not_there_is_warned_of_until_it_is_back() -> Result<()> {
     assert_eq!(host.hull(&["doctor"])?.status, 1);
     assert!(host.hull(&["doctor"])?.stdout.contains("mount it, or bring its disk back"));
 
+    // Kept over the restart; resolved as soon as anybody asks for the pool, which is soon.
     host.restart_daemon_after(|| Ok(std::fs::rename(&away, &pool)?))?;
-    assert_eq!(warning_of(&host, kind).context("kept over a restart")?["status"], "new");
+    assert!(warning_of(&host, kind).is_some());
     host.stopped("web")?;
     until("it is resolved by itself", Duration::from_secs(5), || {
         (warning_of(&host, kind)?["status"] == "resolved").then_some(())

@@ -130,6 +130,41 @@ fn a_cancelled_command_is_gone() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+#[test]
+fn a_cancelled_build_of_an_image_leaves_nothing() -> Result<()> {
+    let host = Host::empty()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked(); // it builds none
+    }
+    let source = json!({"type": "image", "mode": "pull", "protocol": "debian", "server": "", "alias": "bookworm"});
+    let answer = host.rest.post("/1.0/images", &json!({"source": source}))?;
+    answer.metadata()?;
+    let operation = answer.json()?["operation"].as_str().context("an operation")?.to_owned();
+    let end = end_of(&host, &operation);
+    until("the build is under way, or has failed", Duration::from_secs(60), || {
+        let shown = host.rest.get(&operation).ok()?.metadata().ok()?;
+        (shown["metadata"]["download_progress"].is_string() || shown["status"] != "Running").then_some(())
+    })?;
+    if status(&host, &operation).as_deref() == Some("Running") {
+        assert_eq!(host.rest.delete(&operation)?.status, 200);
+        let end = ended(end)?;
+        assert_eq!(end["status"], "Cancelled", "{end}");
+        assert!(end["err"].as_str().is_some_and(|text| text.contains("nothing of the image is kept")), "{end}");
+    } else {
+        eprintln!("no mirror answers: {:?}", ended(end)?["err"]);
+    }
+    assert_eq!(host.rest.get("/1.0/images")?.metadata()?, json!([]));
+    until("the build's programs are gone", Duration::from_secs(20), || {
+        host.processes_named("perl").is_empty().then_some(())
+    })?;
+    let left = host.directory().join("plugins/image-debian/builds");
+    until("its files are gone", Duration::from_secs(20), || {
+        let entries = std::fs::read_dir(&left).map(Iterator::count).unwrap_or(0);
+        (entries == 0).then_some(())
+    })?;
+    host.assert_nothing_leaked()
+}
+
 /// Puts the driver of the slow pool where the daemon looks for drivers of others.
 fn install_probe(host: &mut Host) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -87,7 +87,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
         }
         let name = format!("i{number}");
         let url = format!("/1.0/instances/{name}");
-        note(&|told| drop(told.open.insert(url.clone())));
+        note(&|told| _ = told.open.insert(url.clone()));
         host.rest.wait(
             &host
                 .rest
@@ -109,7 +109,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
             });
         }
         let volume = format!("/1.0/storage-pools/default/volumes/custom/v{number}");
-        note(&|told| drop(told.open.insert(volume.clone())));
+        note(&|told| _ = told.open.insert(volume.clone()));
         host.rest
             .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": format!("v{number}"), "config": {}}))?
             .metadata()?;
@@ -128,6 +128,7 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
     for url in &told.deleted {
         anyhow::ensure!(host.rest.get(url)?.status == 404, "{url} was deleted and is there again");
     }
+    host.assert_whole()?; // what was cut is taken up
     let instances = host.rest.get("/1.0/instances")?.metadata()?;
     let names = instances.as_array().into_iter().flatten().filter_map(|url| url.as_str()?.rsplit('/').next());
     let mut started = 0;
@@ -140,8 +141,8 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
             started += 1;
         }
     }
-    host.assert_whole()?;
-    host.stopped("after").map(drop)
+    host.stopped("after")?.delete()?;
+    host.assert_whole()
 }
 
 /// The sizes of all files of a fresh instance: none is empty that should not be.
@@ -228,4 +229,91 @@ fn fill(file: &Path) -> Result<()> {
         while file.write_all(&piece).and_then(|()| file.sync_data()).is_ok() {}
     }
     Ok(())
+}
+
+/// The disk is in a file whose own file system is full: what the daemon writes comes back as an input/output error.
+#[test]
+fn a_failing_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()> {
+    if Target::of_environment() == Target::Lxd {
+        return Ok(());
+    }
+    let place = tempfile::Builder::new().prefix("hull-test-disk-").tempdir()?;
+    let medium = Medium::new(&place.path().join("medium"))?;
+    let file = medium.0.join("disk");
+    let mut disk = None;
+    let host = Host::placed(|_, directory| {
+        disk = Some(Disk::new(&file, directory, 256)?);
+        Ok(Settings::default())
+    })?;
+    let mut host = host.furnished()?;
+    host.running("web")?;
+    let filling = medium.0.join("filling");
+    fill(&filling)?;
+
+    let mut acknowledged = Vec::new();
+    let refused = until("the disk's error is told", Duration::from_secs(60), || {
+        let name = format!("v{}", acknowledged.len());
+        let config = json!({"user.note": "x".repeat(20_000)});
+        let made = host
+            .rest
+            .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": name, "config": config}))
+            .ok()?;
+        if made.status < 400 {
+            acknowledged.push(name);
+            return None;
+        }
+        made.error().ok()
+    })?;
+    eprintln!("after {} volumes: {refused}", acknowledged.len());
+    let made =
+        host.rest.post("/1.0/instances", &json!({"name": "new", "source": {"type": "image", "alias": "busybox"}}))?;
+    assert!(host.rest.wait(&made).is_err(), "made on a disk that fails");
+    assert_eq!(host.rest.get("/1.0/instances?recursion=2")?.status, 200);
+    assert_eq!(Instance { host: &host, name: "web".into() }.exec(&["echo", "alive"])?.ok()?, "alive\n");
+
+    host.restart_host_after(|host| {
+        std::fs::remove_file(&filling)?;
+        drop(disk.take());
+        disk = Some(Disk::mounted(&file, &host.directory())?);
+        Ok(())
+    })
+    .with_context(|| host.log())?;
+    for name in &acknowledged {
+        let url = format!("/1.0/storage-pools/default/volumes/custom/{name}");
+        assert_eq!(host.rest.get(&url)?.status, 200, "`{name}` was acknowledged and is lost\n{}", host.log());
+    }
+    until("what ran runs again", Duration::from_secs(20), || {
+        (Instance { host: &host, name: "web".into() }.status().ok()? == "Running").then_some(())
+    })
+    .with_context(|| host.log())?;
+    host.assert_whole().with_context(|| host.log())?;
+    host.stopped("new")?;
+    host.leave()?;
+    drop(disk);
+    Ok(())
+}
+
+/// A small file system in memory; dropped, it is unmounted.
+struct Medium(std::path::PathBuf);
+
+impl Medium {
+    fn new(at: &Path) -> Result<Self> {
+        std::fs::create_dir_all(at)?;
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=96m", "hull-test"]).arg(at);
+        hull_integration::run(&mut mount, "")?.ok()?;
+        Ok(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Medium {
+    fn drop(&mut self) {
+        for _ in 0..50 {
+            match hull_integration::run(std::process::Command::new("umount").arg(&self.0), "") {
+                Ok(done) if done.status == 0 => return,
+                _ => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+        eprintln!("cannot unmount {:?}", self.0);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hull_integration::{Host, Instance, Target, until};
 use serde_json::json;
 
@@ -31,6 +31,7 @@ fn after_a_restart_of_the_host_instances_are_as_they_were() -> Result<()> {
             let instance = Instance { host: &host, name: name.to_owned() };
             (instance.status().ok()? == "Running").then_some(())
         })
+        .with_context(|| host.log())
     };
     running("ran")?;
     running("always")?;

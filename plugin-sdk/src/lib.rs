@@ -25,6 +25,7 @@ pub mod instance;
 mod lifecycle;
 mod logging;
 mod manifest;
+mod methods;
 pub mod network;
 mod schema;
 mod serve;
@@ -44,10 +45,13 @@ pub use lifecycle::{
 #[doc(hidden)]
 pub use lifecycle::{LifecycleRequest, LifecycleResponse};
 pub use logging::init as init_logging;
-pub use manifest::{Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User};
+pub use manifest::{
+    HelperManifest, Limits, Manifest, Namespace, NetworkAccess, PluginKind, Sandbox, ServiceManifest, User,
+};
+pub use methods::{lifecycle_methods, methods, upcalls};
 pub use schema::{ConfigKey, ConfigMap, ValueKind};
 pub use serve::{
-    DRIVER_FD, HOST_FD, LIFECYCLE_FD, caller_left, serve_image, serve_instance, serve_network, serve_storage,
+    DRIVER_FD, HELPER_FD, HOST_FD, LIFECYCLE_FD, caller_left, serve_image, serve_instance, serve_network, serve_storage,
 };
 pub use tarpc;
 pub use tarpc::context::Context;

@@ -118,17 +118,31 @@ pub enum Health {
     Unhealthy { why: String },
 }
 
-/// The first channel of every plugin. Order: `hello`, then `describe`, then `recover` until all handles are through.
+/// The first channel of every plugin. Order: `hello`, `describe`, `recover` until all handles are through, `health`, `take_charge`.
+///
+/// Two processes of a plugin may live at a time: an upgrade starts the new one beside the old.
+/// ```text
+/// old  … serves ───────────────────────────────┬ hand_over ┐            ┌ drain ─ end
+/// new  hello ─ describe ─ recover ─ health ────┘           └ take_charge┴ serves …
+/// ```
+/// Hull sends no call between `hand_over` and the answer to `take_charge`. If the new process fails there, the old one is told
+/// to `take_charge` again.
 #[tarpc::service]
 pub trait Lifecycle {
     /// The handshake; must be answered within a second of the start.
     async fn hello(host: HostHello) -> Hello;
     async fn describe() -> Description;
-    /// One answer for each handle, in their order. Called in batches that fit a frame.
+    /// One answer for each handle, in their order. Called in batches that fit a frame; again, before `take_charge`, for objects
+    /// that are new since. A predecessor may live and serve: look for the objects, but change nothing and take nothing.
     async fn recover(handles: Vec<StoredHandle>) -> Result<Vec<Recovered>, DriverError>;
     async fn health() -> Health;
     /// Finish what runs, take no more work. The process is ended afterwards.
     async fn drain() -> Result<(), DriverError>;
+    /// A successor is ready: let go of what only one process may hold, and leave in Hull's store what the successor needs.
+    /// Wait for running calls that would interfere with it; others go on beside it until they are through.
+    async fn hand_over() -> Result<(), DriverError>;
+    /// From now on this process is the one that serves; what a predecessor left is there. Also called when there was none.
+    async fn take_charge() -> Result<(), DriverError>;
 }
 
 /// The part of a driver that is the same for every kind. Only `describe` has no default.
@@ -142,5 +156,15 @@ pub trait Driver: Clone + 'static {
 
     fn health(&self) -> impl Future<Output = Health> {
         async { Health::Ready }
+    }
+
+    /// See [`Lifecycle::hand_over`]. The default is for drivers that two processes can run of at a time.
+    fn hand_over(&self) -> impl Future<Output = Result<(), DriverError>> {
+        async { Ok(()) }
+    }
+
+    /// See [`Lifecycle::take_charge`].
+    fn take_charge(&self) -> impl Future<Output = Result<(), DriverError>> {
+        async { Ok(()) }
     }
 }

@@ -48,6 +48,9 @@ pub struct Manifest {
     pub sandbox: Sandbox,
     #[serde(default)]
     pub limits: Limits,
+    /// A companion that Hull starts with the program.
+    #[serde(default)]
+    pub helper: Option<HelperManifest>,
     /// Helper processes the driver may have Hull start ([`crate::ServiceSpec`]).
     #[serde(default, rename = "service")]
     pub services: Vec<ServiceManifest>,
@@ -71,9 +74,12 @@ pub struct Sandbox {
     pub execute: Vec<PathBuf>,
     /// Device nodes; `/dev/null`, `zero`, `full`, `random` and `urandom` always are.
     pub devices: Vec<PathBuf>,
-    /// System calls or groups (`@mount`, `@namespace`, `@privileged`) on top of the kind-independent base list.
+    /// System calls or groups (`@mount`, `@namespace`, `@privileged`, `@netlink-route`, `@netlink-netfilter`,
+    /// `@packet-sockets`) on top of the base
+    /// list and of what follows from the other grants: changing files from `write`, `state` and `pool`, processes from
+    /// `execute`, connections from `network`, changing ids from the capabilities for it.
     /// `@all`: no filter, and programs that change ids work (no `no_new_privs`). Both are inherited and can never be taken
-    /// off, so this is for drivers whose children are whole systems; their walls are ids, namespaces and mounts.
+    /// off; a driver whose children are whole systems has a [`HelperManifest`] rather than this.
     pub system_calls: Vec<String>,
     /// The pool's directory, read-write, at `/pool` (storage drivers; one process a pool).
     pub pool: bool,
@@ -129,6 +135,21 @@ pub struct Limits {
     pub memory: u64,
     pub processes: u64,
     pub open_files: u64,
+}
+
+/// A companion that is started with the program, in its file tree and namespaces, but before the walls that all children
+/// inherit and none can take off: `no_new_privs` and the system call filter. For drivers whose children are whole systems: the
+/// program itself has all walls, and the helper, which obeys nobody else, makes the children.
+///
+/// Its standard input and the program's [`crate::HELPER_FD`] are the two ends of a socket (`SOCK_SEQPACKET`, blocking).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HelperManifest {
+    /// One of `companions`.
+    pub program: String,
+    /// As in [`Sandbox`], where those of the program itself are.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
 }
 
 /// A helper process the driver may have started; it gets a sandbox of its own with exactly this.

@@ -5,11 +5,13 @@
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use futures::StreamExt;
 use hull_sys::message::inherited;
 use tarpc::server::{BaseChannel, Channel, Serve};
 use tarpc::{RequestName, ServerError};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +30,8 @@ pub const LIFECYCLE_FD: i32 = 3;
 pub const DRIVER_FD: i32 = 4;
 /// [`crate::Host`], served by Hull.
 pub const HOST_FD: i32 = 5;
+/// The socket to the helper, if the manifest asks for one.
+pub const HELPER_FD: i32 = 6;
 
 pub fn serve_storage<D: Driver + StorageDriver>(make: impl FnOnce(HostHandle) -> D) -> ExitCode {
     main(PluginKind::Storage, make, StorageDriver::serve)
@@ -104,7 +108,7 @@ where
     });
     let tasks = TaskTracker::new();
     let driver = make(HostHandle::new(host.client));
-    let lifecycle = Common { kind, driver: driver.clone(), tasks: tasks.clone() };
+    let lifecycle = Common { kind, driver: driver.clone(), tasks: tasks.clone(), turn: Rc::default() };
     let owned = OwnedTasks { inner: contract(driver), tasks };
     tokio::task::spawn_local(serve_on(hull_wire::accept(sockets.driver)?, owned));
     serve_on(hull_wire::accept(sockets.lifecycle)?, lifecycle.serve()).await;
@@ -171,6 +175,8 @@ struct Common<D> {
     kind: PluginKind,
     driver: D,
     tasks: TaskTracker,
+    /// `hand_over` and `take_charge` one after the other: the second may come because the first took too long.
+    turn: Rc<Mutex<()>>,
 }
 
 impl<D: Driver> Lifecycle for Common<D> {
@@ -199,5 +205,15 @@ impl<D: Driver> Lifecycle for Common<D> {
         self.tasks.close();
         self.tasks.wait().await;
         Ok(())
+    }
+
+    async fn hand_over(self, _: tarpc::context::Context) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.driver.hand_over().await
+    }
+
+    async fn take_charge(self, _: tarpc::context::Context) -> Result<(), DriverError> {
+        let _turn = self.turn.lock().await;
+        self.driver.take_charge().await
     }
 }

@@ -5,26 +5,83 @@ use std::time::Duration;
 
 use hull_plugin::storage::{NewVolume, Reconciled, StorageDriver, Usage, VolumeRoot};
 use hull_plugin::{
-    Code, ConfigMap, Context, Description, Driver, DriverError, Handle, HostHandle, OperationId, PoolName, Progress,
-    ServiceSpec, VolumeName,
+    Code, ConfigMap, Context, Description, Driver, DriverError, Handle, Health, HostHandle, OperationId, PoolName,
+    Progress, Recovered, ServiceSpec, StoredHandle, VolumeName,
 };
 
 hull_plugin::manifest!("../tests/fixtures/storage-probe.toml");
 
 fn main() -> std::process::ExitCode {
-    hull_plugin::serve_storage(|host| Probe { host })
+    // How it misbehaves lies in its state directory, as a test has put it there for the next process.
+    let flaw = std::fs::read_to_string("/state/flaw").unwrap_or_default();
+    if !flaw.is_empty() {
+        let _ = std::fs::remove_file("/state/flaw"); // for one process
+    }
+    eprintln!("a probe starts {flaw}");
+    match flaw.as_str() {
+        "crash" => std::process::abort(),
+        "mute" => loop {
+            std::thread::sleep(Duration::from_secs(1000));
+        },
+        _ => hull_plugin::serve_storage(|host| Probe { host, flaw: flaw.into(), born: now() }),
+    }
 }
 
 #[derive(Clone)]
 struct Probe {
     host: HostHandle,
+    flaw: std::rc::Rc<str>,
+    /// Tells one process from another.
+    born: u64,
+}
+
+/// In microseconds.
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 impl Driver for Probe {
     fn describe(&self) -> Description {
         let capabilities = vec!["probe".into()];
-        let (driver, version) = ("probe".into(), "0.1.0".into());
+        let driver = if &*self.flaw == "identity" { "other" } else { "probe" };
+        let (driver, version) = (driver.into(), "0.1.0".into());
         Description { driver, version, capabilities, concurrency: 4, queue: 32, ..Description::default() }
+    }
+
+    async fn recover(&self, handles: Vec<StoredHandle>) -> Result<Vec<Recovered>, DriverError> {
+        self.never_if("recover").await;
+        Ok(vec![Recovered::Adopted; handles.len()])
+    }
+
+    async fn health(&self) -> Health {
+        match &*self.flaw {
+            "health" => Health::Unhealthy { why: "a test says so".into() },
+            _ => Health::Ready,
+        }
+    }
+
+    async fn take_charge(&self) -> Result<(), DriverError> {
+        match &*self.flaw {
+            "die-in-charge" => std::process::abort(),
+            "charge" => Err(DriverError::new(Code::Unavailable, "a test says so")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn hand_over(&self) -> Result<(), DriverError> {
+        match std::fs::exists("/state/busy") {
+            Ok(true) => Err(DriverError::new(Code::Busy, "a test says so")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Probe {
+    async fn never_if(&self, flaw: &str) {
+        if &*self.flaw == flaw {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -38,6 +95,11 @@ impl Probe {
     async fn obey(&self, order: &str) -> Result<u64, DriverError> {
         match order {
             "pid" => Ok(u64::from(std::process::id())),
+            "birth" => Ok(self.born),
+            "linger" => {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                Ok(self.born)
+            }
             "user" => Ok(u64::from(nix::unistd::geteuid().as_raw())),
             "die" => std::process::abort(),
             "hang" => loop {
@@ -71,6 +133,7 @@ impl Probe {
                 let process = self.host.start_service(spec).await?;
                 Ok(u64::from(process.as_fd().try_clone_to_owned().is_ok()))
             }
+            "smuggle" => smuggle().map(|()| 1).map_err(io),
             "stop-service" => self.host.stop_service("sleeper").await.map(|()| 1),
             "service-pid" => match self.host.service_state("sleeper").await? {
                 hull_plugin::ServiceState::Running { pid } => Ok(u64::from(pid.unsigned_abs())),
@@ -79,6 +142,19 @@ impl Probe {
             _ => Ok(0),
         }
     }
+}
+
+/// Frames of nonsense with as many descriptors as go into one, on the channels that hulld reads.
+fn smuggle() -> std::io::Result<()> {
+    let folder = || std::fs::File::open("/usr").map(std::os::fd::OwnedFd::from);
+    for number in [hull_plugin::HOST_FD, hull_plugin::DRIVER_FD, hull_plugin::LIFECYCLE_FD] {
+        for _ in 0..20 {
+            let folders = (0..16).map(|_| folder()).collect::<Result<Vec<_>, _>>()?;
+            // hulld may have closed it already.
+            let _ = hull_sys::message::send(borrow(number), &[0xff; 512], &folders);
+        }
+    }
+    Ok(())
 }
 
 fn io(error: std::io::Error) -> DriverError {
@@ -132,6 +208,10 @@ impl StorageDriver for Probe {
                 Ok(VolumeRoot::Mount(std::os::fd::OwnedFd::from(root).into()))
             }
             "climb" => Ok(VolumeRoot::InPool("../".into())),
+            "pipe" => {
+                let (pipe, _) = std::io::pipe().map_err(io)?;
+                Ok(VolumeRoot::Mount(hull_plugin::MountFd::new(pipe)))
+            }
             "link" => {
                 _ = std::os::unix::fs::symlink("/", "/pool/link");
                 Ok(VolumeRoot::InPool("link".into()))

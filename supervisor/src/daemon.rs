@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ use crate::warnings::Warnings;
 
 /// Tells the keeper that starting again is no use (`EX_CONFIG`).
 const HOPELESS: u8 = 78;
+
+/// How long the kernel may take to forget the plugins that have ended.
+const FORGOTTEN_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// How long blocking work may go on when everything else has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -73,7 +76,7 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(run(&directory, keeper));
@@ -95,9 +98,22 @@ pub fn main() -> ExitCode {
 
 /// The directories, and the lock that makes this the only supervisor on them.
 fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
-    let folders = [("", 0o711), ("database", 0o700), ("images", 0o700), ("storage-pools", 0o711), ("plugins", 0o711)];
+    // Group `hull` gets through to the socket, and nobody to anything else.
+    let folders = [
+        ("", 0o711),
+        ("database", 0o700),
+        ("images", 0o700),
+        ("logs", 0o700),
+        ("storage-pools", 0o700),
+        ("plugins", 0o700),
+    ];
     for (name, mode) in folders {
-        std::fs::DirBuilder::new().recursive(true).mode(mode).create(directory.join(name))?;
+        let path = directory.join(name);
+        let given = name.is_empty() && path.exists(); // then its mode is the administrator's
+        std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path)?;
+        if !given {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        }
     }
     let file = File::options().create(true).append(true).open(directory.join("lock"))?;
     // A predecessor that was killed this moment gives the lock back when the kernel has buried it.
@@ -138,7 +154,8 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<End, Failure> {
     stop.cancel();
     serving.await?;
     hull.plugins.shutdown().await;
-    cgroups.all().tidy(); // those of running instances and services have processes, and stay
+    // Those of running instances and services have processes, and stay.
+    cgroups.all().tidy_until_gone("plugins", FORGOTTEN_WITHIN).await;
     Ok(how)
 }
 
@@ -197,6 +214,7 @@ async fn assemble(
         warnings,
     });
     handles.set(hull.clone());
+    hull.tasks.spawn(plugins::announce_failures(hull.plugins.clone(), hull.events.clone()));
     Ok(hull)
 }
 

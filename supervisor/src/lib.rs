@@ -9,6 +9,7 @@
 //! rules), `store.rs` (its SQL), and one file a verb that spans plugins. Start with [`daemon`] and [`hull::Hull`].
 
 mod api;
+mod blocking;
 mod certificates;
 pub mod cgroups;
 pub mod daemon;
@@ -25,6 +26,7 @@ mod images;
 mod instances;
 pub mod keeper;
 pub mod logging;
+mod look;
 mod metrics;
 mod networks;
 mod operations;

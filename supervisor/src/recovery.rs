@@ -138,7 +138,7 @@ fn noun(entry: &Entry) -> Option<Noun> {
 /// Returns those that cannot be taken up now. Whatever becomes of them, nobody waits any longer.
 async fn first_try(hull: &Hull, cut: Vec<Cut>) -> Vec<Cut> {
     let mut left = Vec::new();
-    for mut cut in cut {
+    for cut in cut {
         let taken_up = attempt(hull, &cut).await;
         hull.recovery.expect(&cut.entry, -1);
         if !taken_up {
@@ -170,6 +170,7 @@ async fn attempt(hull: &Hull, cut: &Cut) -> bool {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(kind, operation, %error, "cannot take up a cut plan; it is tried again");
+            cut.guards.because(&error);
             false
         }
     }

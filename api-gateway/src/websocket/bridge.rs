@@ -62,7 +62,7 @@ enum Input<'a> {
 
 /// Why nothing more is received.
 enum Over {
-    /// The client closes, breaks the protocol, or has nothing left to do here: say so with this code.
+    /// The client closes or breaks the protocol: say so with this code.
     Close(u16),
     Gone,
 }
@@ -166,7 +166,9 @@ async fn receive(
                     () = input.unwanted() => {
                         input.close();
                         if matches!(output, Output::Nothing) {
-                            return Ok(Over::Close(NORMAL));
+                            // Not the end here: a client in the middle of sending must find an open socket, and
+                            // learns of the close when it reads.
+                            outbox.close(NORMAL);
                         }
                     }
                 }

@@ -12,6 +12,7 @@ mod image;
 mod instance;
 mod network;
 mod operation;
+mod plugin;
 mod plugin_statistics;
 mod profile;
 mod project;
@@ -43,6 +44,7 @@ pub use network::{
     NetworkStateBridge, NetworkStateCounters, NetworkStateOvn, NetworkStateVlan, NetworksPost,
 };
 pub use operation::Operation;
+pub use plugin::{Plugin, PluginContract, PluginProcess, PluginRestartPost, PluginUpgradePost};
 pub use plugin_statistics::PluginStatistics;
 pub use profile::{Profile, ProfilePost, ProfilePut, ProfilesPost};
 pub use project::{Project, ProjectPost, ProjectPut, ProjectsPost};

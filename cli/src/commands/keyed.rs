@@ -53,6 +53,11 @@ impl Keyed {
         Ok(())
     }
 
+    /// Removes `key`, set or not; the server refuses one that cannot be.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.map("config").insert(key.to_owned(), Value::String(String::new()));
+    }
+
     pub(crate) fn is_server(&self) -> bool {
         self.path == "/1.0"
     }
@@ -99,6 +104,14 @@ impl Keyed {
     pub(crate) async fn edit_all(self, cx: &Context, help: &str) -> Result<()> {
         let shown = self.value.clone();
         self.edit(cx, &shown, help).await
+    }
+}
+
+/// Prints the value of `key`, if it is set.
+pub(crate) fn print_set_key(cx: &Context, keyed: &Keyed, key: &str) {
+    let value = keyed.get("config", key);
+    if !value.is_empty() {
+        cx.printer.line(value);
     }
 }
 

@@ -20,6 +20,7 @@ mod monitor;
 mod network;
 mod operation;
 mod pairs;
+mod plugin;
 mod power;
 mod profile;
 mod project;

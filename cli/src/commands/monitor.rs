@@ -1,5 +1,6 @@
 //! Events as they happen.
 
+use super::query::sorted;
 use crate::context::Context;
 use crate::output::to_yaml;
 use anyhow::{Result, bail};
@@ -50,8 +51,8 @@ impl Monitor {
         let mut events = server.events(&query).await?;
         while let Some(bytes) = events.receiver.next().await? {
             let text = match format {
-                "json" => format!("{}\n", String::from_utf8_lossy(&bytes).trim_end()),
-                "yaml" => to_yaml(&serde_json::from_slice::<Value>(&bytes)?)? + "\n\n",
+                "json" => format!("{}\n", sorted(serde_json::from_slice(&bytes)?)),
+                "yaml" => to_yaml(&sorted(serde_json::from_slice(&bytes)?))? + "\n\n",
                 _ => match pretty(&serde_json::from_slice(&bytes)?, self.loglevel.as_deref()) {
                     Some(line) => line,
                     None => continue,
@@ -65,30 +66,70 @@ impl Monitor {
 
 /// One line, or nothing for a log message below `level`.
 fn pretty(event: &Event, level: Option<&str>) -> Option<String> {
-    let time = event.timestamp.format("%Y-%m-%dT%H:%M:%SZ");
+    let time = event.timestamp.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     match event.kind.as_str() {
         "logging" => {
             let log: EventLogging = serde_json::from_value(event.metadata.clone()).ok()?;
             if level.is_some_and(|wanted| rank(&log.level) > rank(wanted)) {
                 return None;
             }
-            let context: String = log.context.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-            Some(format!("{:<7} [{time}] {}{context}\n", log.level.to_uppercase(), log.message))
+            let context = log.context.iter().map(|(key, value)| (key.as_str(), value.clone()));
+            Some(line(&time, &log.level, &log.message, context))
         }
         "lifecycle" => {
             let life: EventLifecycle = serde_json::from_value(event.metadata.clone()).ok()?;
-            Some(format!("INFO    [{time}] Action: {}, Source: {}\n", life.action, life.source))
+            let message = format!("Action: {}, Source: {}", life.action, life.source);
+            let context = event.metadata.get("context").and_then(Value::as_object);
+            let context = context.into_iter().flatten().map(|(key, value)| (key.as_str(), as_go(value)));
+            Some(line(&time, "info", &message, context))
         }
         _ => {
             let text = |key: &str| event.metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            Some(format!(
-                "INFO    [{time}] ID: {}, Class: {}, Description: {}, Status: {}\n",
-                text("id"),
-                text("class"),
-                text("description"),
-                text("status")
-            ))
+            let message = format!("ID: {}, Class: {}, Description: {}", text("id"), text("class"), text("description"));
+            let fields = [
+                ("CreatedAt", "created_at"),
+                ("Err", "err"),
+                ("Location", "location"),
+                ("MayCancel", "may_cancel"),
+                ("Metadata", "metadata"),
+                ("Resources", "resources"),
+                ("Status", "status"),
+                ("StatusCode", "status"),
+                ("UpdatedAt", "updated_at"),
+            ];
+            let shown = |key: &str| match event.metadata.get(key) {
+                None | Some(Value::Null) if key == "metadata" => "map[]".to_owned(),
+                value => as_go(value.unwrap_or(&Value::Null)),
+            };
+            Some(line(&time, "info", &message, fields.into_iter().map(|(name, key)| (name, shown(key)))))
         }
+    }
+}
+
+/// A line of `key=value`, as LXD's client prints it.
+fn line<'a>(time: &str, level: &str, message: &str, context: impl Iterator<Item = (&'a str, String)>) -> String {
+    let context: String = context.map(|(key, value)| format!(" {key}={}", quoted(&value))).collect();
+    format!("time=\"{time}\" level={level} msg={}{context}\n", quoted(message))
+}
+
+/// In quotes, unless it is a plain word.
+fn quoted(text: &str) -> String {
+    let plain = |one: char| one.is_ascii_alphanumeric() || "-._/@^+".contains(one);
+    if text.chars().all(plain) { text.to_owned() } else { format!("{text:?}") }
+}
+
+/// A value as Go prints it: `map[a:1 b:[x y]]`.
+fn as_go(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(as_go).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", as_go(value))).collect();
+            pairs.sort();
+            format!("map[{}]", pairs.join(" "))
+        }
+        other => other.to_string(),
     }
 }
 

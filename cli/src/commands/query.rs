@@ -51,7 +51,7 @@ impl Query {
             cx.printer.bytes(&bytes); // a file, or text such as metrics
             return Ok(());
         };
-        if self.raw {
+        if self.raw && answer.kind != ResponseType::Error {
             return print(cx, &serde_json::from_slice(&bytes)?);
         }
         match answer.kind {
@@ -85,7 +85,7 @@ fn print(cx: &Context, value: &Value) -> Result<()> {
 }
 
 /// Keys in alphabetical order, as LXD's client prints parsed answers.
-fn sorted(value: Value) -> Value {
+pub(super) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<(String, Value)> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();

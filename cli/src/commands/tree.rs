@@ -3,7 +3,8 @@
 use super::verbs::verbs;
 use super::{
     admin, alias, completion, config, console, copy, create, delete, doctor, exec, file, image, info, list, monitor,
-    network, operation, power, profile, project, query, remote, rename, restore, snapshot, storage, version, warning,
+    network, operation, plugin, power, profile, project, query, remote, rename, restore, snapshot, storage, version,
+    warning,
 };
 use crate::context::Context;
 use anyhow::Result;
@@ -48,6 +49,9 @@ verbs! {
         #[command(subcommand)]
         Operation(operation::Operation),
         Pause(power::Pause),
+        /// Plugins: the processes that do the daemon's work
+        #[command(subcommand)]
+        Plugin(plugin::Plugin),
         /// Profiles: settings and devices that instances share
         #[command(subcommand)]
         Profile(profile::Profile),

@@ -305,6 +305,9 @@ fn gone(host: &Host, url: &str) -> Result<()> {
         waited(host, host.rest.put(&format!("{url}/state"), &stop)?)?;
     }
     let answer = host.rest.delete(url)?;
+    if answer.status == 404 {
+        return Ok(()); // a cut deletion was finished meanwhile
+    }
     match answer.json()?["type"].as_str() {
         Some("async") => waited(host, answer),
         _ => answer.metadata().map(drop),

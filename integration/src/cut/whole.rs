@@ -17,7 +17,7 @@ pub(crate) fn assert_whole(host: &Host) -> Result<()> {
         last = whole(host);
         last.is_ok().then_some(())
     });
-    whole.and(last)
+    whole.or(last)
 }
 
 fn whole(host: &Host) -> Result<()> {

@@ -6,6 +6,8 @@
 mod bench;
 mod crashes;
 mod demo;
+mod docs;
+mod faults;
 mod fuzz;
 mod install;
 mod machine;
@@ -29,10 +31,12 @@ struct Arguments {
 enum Task {
     Setup(setup::Setup),
     Demo(demo::Demo),
+    Docs(docs::Docs),
     Fuzz(fuzz::Fuzz),
     Test(test::Test),
     Bench(bench::Bench),
     Crashes(crashes::Crashes),
+    Faults(faults::Faults),
     Style(style::Style),
     Install(install::Install),
 }
@@ -51,10 +55,12 @@ fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Setup(task) => setup::run(&task),
         Task::Demo(task) => demo::run(&task),
+        Task::Docs(task) => docs::run(&task),
         Task::Fuzz(task) => fuzz::run(&task),
         Task::Test(task) => test::run(&task),
         Task::Bench(task) => bench::run(&task),
         Task::Crashes(task) => crashes::run(&task),
+        Task::Faults(task) => faults::run(&task),
         Task::Style(task) => style::run(&task),
         Task::Install(task) => install::run(&task),
     }

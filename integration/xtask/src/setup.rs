@@ -39,7 +39,6 @@ const LXD: [&str; 2] = ["lxd", "lxd-client"];
 /// Cargo's commands that tests and checks use: the command, and its version.
 const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9");
 const DENY: (&str, &str) = ("cargo-deny", "0.20");
-const FUZZ: (&str, &str) = ("cargo-fuzz", "0.13");
 
 pub(crate) fn run(setup: &Setup) -> Result<()> {
     let mut packages: Vec<&str> = [&BUILD[..], &RUN, &TEST].concat();
@@ -61,8 +60,7 @@ pub(crate) fn for_running() -> Result<()> {
 
 /// What building and fuzzing needs: libFuzzer is C++.
 pub(crate) fn for_fuzzing() -> Result<()> {
-    install_packages(&[&BUILD[..], &["g++"]].concat())?;
-    install_tool(FUZZ)
+    install_packages(&[&BUILD[..], &["g++"]].concat())
 }
 
 fn install_packages(wanted: &[&str]) -> Result<()> {

@@ -10,6 +10,7 @@ use hull_plugin::image::{ImageFacts, ImageQuery, ImageSinks, ImageSource, Source
 use hull_plugin::{
     Code, Context, Description, Driver, DriverError, FileFd, HostHandle, MemoryFd, OperationId, Progress, StreamFd,
 };
+use nix::fcntl::{Flock, FlockArg};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
@@ -51,6 +52,7 @@ impl Debian {
             guard = self.one_build.lock() => guard,
             () = hull_plugin::caller_left() => return Err(build::given_up()),
         };
+        let _lock = self.lock_builds().await?;
         let (metadata, rootfs) = (File::from(sinks.metadata.into_owned()), File::from(sinks.rootfs.into_owned()));
         let directory = self.fresh_directory(&op)?;
         let recipe = Recipe {
@@ -77,6 +79,19 @@ impl Debian {
         built.map_err(|error| error.context(format!("cannot build `{}`", edition.image().id)))?;
         metadata::write(&edition, &metadata)
             .map_err(|error| DriverError::system(&error, "cannot write the image's metadata"))
+    }
+
+    /// Kept until the build has ended: a process that this one replaced may still be building.
+    async fn lock_builds(&self) -> Result<Flock<File>, DriverError> {
+        let path = self.places.state.join("builds.lock");
+        let lock = move || -> std::io::Result<Flock<File>> {
+            let file = File::options().create(true).append(true).open(path)?;
+            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+        };
+        let locked = tokio::task::spawn_blocking(lock).await;
+        let locked =
+            locked.map_err(|error| DriverError::internal("waiting for another build ended early").because(error))?;
+        locked.map_err(|error| DriverError::system(&error, "cannot lock the place of builds"))
     }
 
     /// An empty directory for one build; what builds that were killed have left goes first.

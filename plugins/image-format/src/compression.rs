@@ -63,7 +63,7 @@ pub(crate) fn open<'a>(
     Ok(match compression {
         Compression::None => Box::new(input),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        Compression::Xz => Box::new(lzma_rust2::XzReader::new(input, true)),
+        Compression::Xz => Box::new(XzStreams::new(input)),
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         Compression::Zstandard => {
             let decoder = zstd::stream::read::Decoder::with_buffer(input);
@@ -86,6 +86,57 @@ impl Read for Positioned<'_> {
         self.meter.consume(length as u64);
         Ok(length)
     }
+}
+
+/// One xz stream after another, each with its dictionary checked. The decoder can do several, but calls itself for each
+/// empty one: two hundred kilobytes of those need more stack than there is.
+struct XzStreams<R: Read>(Option<lzma_rust2::XzReader<Looked<R>>>);
+
+/// A stream whose beginning has been looked at.
+type Looked<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+
+impl<R: Read> XzStreams<R> {
+    fn new(input: R) -> Self {
+        // `detect` has checked the first stream.
+        Self(Some(lzma_rust2::XzReader::new(io::Cursor::new(Vec::new()).chain(input), false)))
+    }
+}
+
+impl<R: Read> Read for XzStreams<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(stream) = &mut self.0 {
+            let length = stream.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            if let Some(ended) = self.0.take() {
+                self.0 = next_xz_stream(ended.into_inner())?;
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Behind the padding (zeros, four at a time); `None`: there is none.
+fn next_xz_stream<R: Read>(input: Looked<R>) -> io::Result<Option<lzma_rust2::XzReader<Looked<R>>>> {
+    const LONGEST_START: u64 = 12 + 1024; // a stream's header and its first block's
+    let (seen, mut rest) = input.into_inner();
+    let mut start = seen.get_ref()[seen.position() as usize..].to_vec();
+    loop {
+        let missing = LONGEST_START.saturating_sub(start.len() as u64);
+        rest.by_ref().take(missing).read_to_end(&mut start)?;
+        match start.iter().position(|byte| *byte != 0) {
+            None if start.is_empty() => return Ok(None),
+            None => start.drain(..start.len() - start.len() % 4), // what is left over is refused below
+            Some(0) => break,
+            Some(zeros) => start.drain(..zeros - zeros % 4),
+        };
+        if matches!(start.first(), Some(0)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the padding of an xz stream is not whole"));
+        }
+    }
+    check_xz_dictionary(&start).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    Ok(Some(lzma_rust2::XzReader::new(io::Cursor::new(start).chain(rest), false)))
 }
 
 /// The decoder allocates the dictionary that the stream asks for; `xz -9` asks for 64 MiB, a hostile file for 4 GiB.

@@ -81,6 +81,44 @@ fn the_console_keeps_what_was_printed_and_serves_one_client() {
 }
 
 #[test]
+fn a_successor_goes_on_with_consoles_and_with_what_was_prepared() {
+    with_driver("succeed", async |hull| {
+        let (id, started) = hull.running("c1", &[]).await;
+        hull.wait_for_boot(&id).await;
+        let console = hull.driver().console(context(), id.clone()).await.unwrap().unwrap();
+        let client = UnixStream::from(console.into_owned());
+        client.set_nonblocking(false).unwrap();
+        client.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        let says = async |hull: &support::Fixture, word: &str| {
+            hull.exec(&id, &["sh", "-c", &format!("echo {word} >/dev/console")]).await;
+            let (client, mut text) = (client.try_clone().unwrap(), vec![0; word.len() + 2]);
+            let read = move || std::io::Read::read_exact(&mut &client, &mut text).map(|()| text);
+            String::from_utf8(tokio::task::spawn_blocking(read).await.unwrap().unwrap()).unwrap()
+        };
+        assert_eq!(says(hull, "first").await, "first\r\n");
+        let (root, second) = (hull.rootfs("c2"), hull_plugin::InstanceId::new("c2").unwrap());
+        let prepared = hull.prepare(&second).await;
+
+        // A successor that fails: the process itself takes charge again.
+        hull.lifecycle().hand_over(context()).await.unwrap().unwrap();
+        hull.lifecycle().take_charge(context()).await.unwrap().unwrap();
+        assert_eq!(says(hull, "again").await, "again\r\n");
+
+        hull.replace_driver(vec![StoredHandle { object: id.to_string(), handle: started.handle }]).await;
+        assert_eq!(says(hull, "after").await, "after\r\n");
+        let log = hull.driver().console_log(context(), id.clone()).await.unwrap().unwrap();
+        let log = read_all(log.into_owned()).await;
+        assert!(log.contains("booted-well") && log.contains("again\r\nafter\r\n"), "{log}");
+        let root = hull.mounted(&root, &prepared);
+        let spec = support::spec(&second, Default::default());
+        hull.driver().start(context(), OperationId::random(), spec, root).await.unwrap().unwrap();
+        assert_eq!(hull.exec(&second, &["hostname"]).await.status, 0);
+        let kept: Vec<String> = hull.host.stored.borrow().keys().cloned().collect();
+        assert!(!kept.iter().any(|key| key.contains("cell") || key.contains("client") || key == "estate"), "{kept:?}");
+    });
+}
+
+#[test]
 fn mounts_come_and_go_in_a_running_container() {
     with_driver("mounts", async |hull| {
         let data = hull.rootfs("data");

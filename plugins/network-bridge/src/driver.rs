@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use hull_plugin::network::{
@@ -13,7 +13,7 @@ use hull_plugin::{
     Context, Description, DeviceName, Driver, DriverError, Handle, Health, HostHandle, InstanceId, NetworkName,
     OperationId, Recovered, StoredHandle,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 
 use crate::config::{network_keys, nic_keys};
 use crate::firewall::Firewall;
@@ -24,9 +24,15 @@ use crate::{network, nic, reconcile};
 
 /// Managed bridges and the NICs in them.
 #[derive(Clone)]
-pub(crate) struct BridgeDriver {
+pub(crate) struct BridgeDriver(Rc<Inner>);
+
+struct Inner {
+    directory: PathBuf,
+    host: HostHandle,
     /// Why there is none: kept, since a driver that cannot start must still be able to say so.
-    open: Result<Rc<Open>, DriverError>,
+    open: RefCell<Result<Rc<Open>, DriverError>>,
+    /// Held by calls that write the state directory: what they write is not to be missed by a successor.
+    writing: RwLock<()>,
 }
 
 /// What all verbs work with.
@@ -44,20 +50,30 @@ pub(crate) struct Open {
 impl BridgeDriver {
     /// Must be called inside a `LocalSet`. Works in the network namespace of the calling thread.
     pub(crate) fn new(directory: &Path, host: HostHandle) -> Self {
-        let open = Open::new(directory, host).map(Rc::new);
-        if let Err(error) = &open {
-            tracing::error!(%error, "cannot start");
-        }
-        Self { open }
+        let driver = Inner {
+            directory: directory.to_owned(),
+            open: RefCell::new(Open::new(directory, host.clone())),
+            host,
+            writing: RwLock::default(),
+        };
+        Self(Rc::new(driver))
     }
 
     fn open(&self) -> Result<Rc<Open>, DriverError> {
-        self.open.clone()
+        self.0.open.borrow().clone()
     }
 }
 
 impl Open {
-    fn new(directory: &Path, host: HostHandle) -> Result<Self, DriverError> {
+    fn new(directory: &Path, host: HostHandle) -> Result<Rc<Self>, DriverError> {
+        let opened = Self::try_new(directory, host).map(Rc::new);
+        if let Err(error) = &opened {
+            tracing::error!(%error, "cannot start");
+        }
+        opened
+    }
+
+    fn try_new(directory: &Path, host: HostHandle) -> Result<Self, DriverError> {
         let state = State::open(directory)?;
         let firewall = Firewall::new(state.tag());
         let links = Links::open()?;
@@ -98,15 +114,29 @@ impl Driver for BridgeDriver {
     }
 
     async fn health(&self) -> Health {
-        match &self.open {
+        match self.open() {
             Ok(_) => Health::Ready,
             Err(error) => Health::Unhealthy { why: error.to_string() },
         }
+    }
+
+    /// Calls that only read go on.
+    async fn hand_over(&self) -> Result<(), DriverError> {
+        drop(self.0.writing.write().await);
+        Ok(())
+    }
+
+    /// Reads the state directory again: a predecessor has written in it since this process looked.
+    async fn take_charge(&self) -> Result<(), DriverError> {
+        let opened = Open::new(&self.0.directory, self.0.host.clone());
+        *self.0.open.borrow_mut() = opened.clone();
+        opened.map(drop)
     }
 }
 
 impl NetworkDriver for BridgeDriver {
     async fn ensure_network(self, _: Context, op: OperationId, spec: NetworkSpec) -> Result<NetworkReady, DriverError> {
+        let _writing = self.0.writing.read().await;
         network::ensure(&*self.open()?, &op, &spec).await
     }
 
@@ -121,6 +151,7 @@ impl NetworkDriver for BridgeDriver {
         name: NetworkName,
         _: Option<Handle>,
     ) -> Result<(), DriverError> {
+        let _writing = self.0.writing.read().await;
         network::delete(&*self.open()?, name.as_str()).await
     }
 
@@ -143,6 +174,7 @@ impl NetworkDriver for BridgeDriver {
         nic: NicSpec,
         target: NicTarget,
     ) -> Result<Attachment, DriverError> {
+        let _writing = self.0.writing.read().await;
         nic::attach(&*self.open()?, &nic, target).await
     }
 
@@ -154,6 +186,7 @@ impl NetworkDriver for BridgeDriver {
         device: DeviceName,
         _: Option<Handle>,
     ) -> Result<(), DriverError> {
+        let _writing = self.0.writing.read().await;
         nic::detach(&*self.open()?, instance.as_str(), device.as_str()).await
     }
 
@@ -168,6 +201,7 @@ impl NetworkDriver for BridgeDriver {
     }
 
     async fn collect(self, _: Context, _: OperationId, unknown: Vec<String>) -> Result<(), DriverError> {
+        let _writing = self.0.writing.read().await;
         reconcile::collect(&*self.open()?, &unknown).await
     }
 }

@@ -313,7 +313,7 @@ impl StorageDriver for DirDriver {
                     let _guard = self.0.locks.change(&volume).await;
                     self.light(move |pool| volumes::delete(&pool, &volume)).await?;
                 }
-                Unknown::HalfMade(name) => self.light(move |pool| volumes::discard_half_made(&pool, &name)).await?,
+                Unknown::HalfMade(name) => self.light(move |pool| pool.discard_half_made(&name)).await?,
             }
         }
         self.0.reaper.wake(&self.pool()?);

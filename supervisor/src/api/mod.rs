@@ -2,12 +2,15 @@
 //!
 //! The routes themselves are in the nouns' `api.rs`; [`router`] puts them together.
 
+mod decode;
 mod error;
 mod etag;
+mod method;
 mod request;
 mod response;
 mod router;
 
+pub(crate) use decode::{document, object, typed};
 pub(crate) use error::ApiError;
 pub(crate) use etag::{check as check_etag, of as etag_of};
 pub(crate) use request::{Body, Json, Peer, Scope};

@@ -31,9 +31,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let Body(bytes) = Body::from_request(request, state).await?;
-        serde_json::from_slice(&bytes)
-            .map(Json)
-            .map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
+        super::document(&bytes).map(Json)
     }
 }
 
@@ -82,7 +80,23 @@ impl Scope {
     pub(crate) fn require_project(&self) -> Result<(), ApiError> {
         match self.project() {
             "default" => Ok(()),
-            other => Err(ApiError::not_found(format!("Project not found: {other}"))),
+            _ => Err(ApiError::not_found("Project not found")),
+        }
+    }
+
+    /// The same for a collection. Each kind has words of its own: `NAME` in them is the project.
+    pub(crate) fn require_project_of_list(&self, words: &str) -> Result<(), ApiError> {
+        match self.is_elsewhere() {
+            false => Ok(()),
+            true => Err(ApiError::not_found(format!("{}: Project not found", words.replace("NAME", self.project())))),
+        }
+    }
+
+    /// Refuses a request for a certain member of a cluster: there is none.
+    pub(crate) fn require_no_target(&self) -> Result<(), ApiError> {
+        match self.value("target").unwrap_or_default() {
+            "" => Ok(()),
+            _ => Err(ApiError::not_found("Cluster member not found")),
         }
     }
 

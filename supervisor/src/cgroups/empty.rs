@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use super::Cgroup;
 use super::hierarchy::CgroupError;
+use crate::blocking::blocking;
 
 /// Between the end of a group's last process and the moment the group can be removed.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(2);
@@ -56,7 +57,7 @@ impl Cgroup {
         let until = Instant::now() + FORGOTTEN_WITHIN;
         for hierarchy in self.hierarchies() {
             let path = self.directory(hierarchy);
-            while let Err(source) = remove_tree(&path) {
+            while let Err(source) = blocking(|| remove_tree(&path)) {
                 if source.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= until {
                     return Err(CgroupError::Remove { path, source });
                 }
@@ -64,6 +65,20 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+
+    /// The same, again and again until `below` is gone: a process that has just ended is not forgotten at once.
+    pub async fn tidy_until_gone(&self, below: &str, patience: Duration) {
+        let until = Instant::now() + patience;
+        loop {
+            self.tidy();
+            let left = self.child(below);
+            if Instant::now() >= until || !left.hierarchies().iter().any(|hierarchy| left.directory(hierarchy).exists())
+            {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Removes the group and those below it that are empty; the others stay.

@@ -3,10 +3,12 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::hierarchy::{CgroupError, Hierarchy, mounted};
+use crate::blocking::blocking;
 
 /// Controllers that v2 groups get where the machine has them.
 const WANTED: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
@@ -96,6 +98,10 @@ impl Cgroup {
 
     /// Makes the group in every hierarchy; one that exists is kept as it is.
     pub fn create(&self) -> Result<(), CgroupError> {
+        blocking(|| self.make())
+    }
+
+    fn make(&self) -> Result<(), CgroupError> {
         for hierarchy in &self.root.hierarchies {
             let path = self.directory(hierarchy);
             match fs::create_dir(&path) {
@@ -103,6 +109,9 @@ impl Cgroup {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(source) => return Err(CgroupError::Create { path, source }),
             }
+            // Drivers find their way through it as nobody; hulld's own umask is for hulld's files.
+            let seen = fs::set_permissions(&path, fs::Permissions::from_mode(0o755));
+            seen.map_err(|source| CgroupError::Create { path: path.clone(), source })?;
             if hierarchy.unified {
                 enable_controllers(hierarchy, &path);
             } else if hierarchy.has("cpuset") {

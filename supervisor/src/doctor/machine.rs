@@ -1,18 +1,16 @@
 //! What the machine must have: looked for where it would be used, without changing anything.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use hull_api::DoctorCheck;
 
 use crate::hull::Hull;
+use crate::look;
 
 pub(super) const OK: &str = "ok";
 pub(super) const MISSING: &str = "missing";
 pub(super) const WRONG: &str = "wrong";
 
-/// A file system that does not answer must not make this hang.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Less than this, and the next write of the database may fail.
 const LEAST_SPACE: u64 = 64 << 20;
 /// Those that can be mounted id-mapped, and since which kernel.
@@ -161,11 +159,9 @@ async fn pools(hull: &Hull, kernel: (u32, u32)) -> Vec<DoctorCheck> {
         let kind = file_system(&table, &source);
         async move {
             let name = format!("storage pool {pool}");
-            let path = source.clone();
-            let exists = tokio::task::spawn_blocking(move || path.is_dir());
-            let exists = tokio::time::timeout(PATIENCE, exists).await;
+            let exists = look::at(&source, Path::is_dir).await;
             let place = source.display();
-            let Ok(Ok(exists)) = exists else {
+            let Ok(exists) = exists else {
                 return check(
                     &name,
                     WRONG,
@@ -214,11 +210,10 @@ fn networks(hull: &Hull) -> Vec<DoctorCheck> {
 }
 
 async fn space(hull: &Hull) -> DoctorCheck {
-    let directory = hull.directory.clone();
-    let asked = tokio::task::spawn_blocking(move || nix::sys::statvfs::statvfs(&directory));
+    let asked = look::at(&hull.directory, nix::sys::statvfs::statvfs).await;
     let place = hull.directory.display();
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(Ok(found))) => {
+    match asked {
+        Ok(Ok(found)) => {
             let free = found.blocks_available().saturating_mul(found.fragment_size());
             let verdict = if free >= LEAST_SPACE { OK } else { WRONG };
             check(

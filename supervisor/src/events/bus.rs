@@ -32,7 +32,7 @@ impl Bus {
     }
 
     pub(crate) fn lifecycle_with(&self, action: &str, source: &str, context: Value) {
-        let mut metadata = json!({"action": action, "source": source, "project": "default"});
+        let mut metadata = json!({"action": action, "source": source});
         if !context.is_null() {
             metadata["context"] = context;
         }

@@ -78,43 +78,6 @@ async fn hand_over(
 mod tests {
     use super::*;
 
-    fn user(uid: u32) -> PeerCredentials {
-        PeerCredentials { uid, gid: 0, pid: 1 }
-    }
-
-    #[test]
-    fn who_opens_too_many_shuts_out_nobody_else() {
-        let connections = Connections::default();
-        let first = connections.opened(user(1000)).unwrap();
-        assert_eq!((1..2 * MOST_OF_ONE).filter_map(|_| connections.opened(user(1000))).count(), MOST_OF_ONE - 1);
-        assert!(connections.opened(user(1001)).is_some());
-        connections.closed(first);
-        connections.closed(first); // said twice, counted once
-        assert!(connections.opened(user(1000)).is_some() && connections.opened(user(1000)).is_none());
-
-        for uid in 1002..1010 {
-            assert!((0..MOST_OF_ONE).filter_map(|_| connections.opened(user(uid))).count() > 0 || uid > 1004);
-        }
-        assert!(connections.opened(user(2000)).is_none(), "all users together have a bound");
-        assert_eq!((0..2 * MOST_OF_ROOT).filter_map(|_| connections.opened(user(0))).count(), MOST_OF_ROOT);
-        connections.all_closed();
-        assert!(connections.opened(user(1000)).is_some());
-    }
-
-    #[test]
-    fn the_refusal_is_an_answer_in_the_usual_envelope() {
-        let text = std::str::from_utf8(TOO_MANY).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        let envelope: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!((&envelope["type"], &envelope["error_code"]), (&"error".into(), &503.into()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
     #[test]
     fn the_refusal_is_an_answer_in_the_usual_envelope() {
         let text = std::str::from_utf8(TOO_MANY).unwrap();

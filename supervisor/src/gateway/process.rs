@@ -69,7 +69,9 @@ impl Gateway {
         let (attachments, theirs) = packet_pair()?;
         let (output, their_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let theirs = [theirs.as_fd()];
-        let child = sandbox::spawn(&settings.executable, &plan, &theirs, their_output.as_fd(), Target::Keeper).await?;
+        let mut child =
+            sandbox::spawn(&settings.executable, &plan, &theirs, their_output.as_fd(), Target::Keeper).await?;
+        child.take_refusals().map(|refusals| around.tasks.spawn(refusals.follow()));
         let process = child.process().try_clone_to_owned()?;
         let record = Record { pid: child.pid(), program, retiring: false };
         let gateway = Self::attach(number, record, [process, attachments, output], around)?;

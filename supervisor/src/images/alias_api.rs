@@ -18,7 +18,8 @@ pub(super) fn routes() -> Router<Hull> {
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
-    let aliases = if scope.is_elsewhere() { Vec::new() } else { hull.images.aliases() };
+    scope.require_project_of_list("Check if project has images: fetch project")?;
+    let aliases = hull.images.aliases();
     if scope.recursion() == 0 {
         return sync(&aliases.iter().map(|alias| alias.name.url()).collect::<Vec<_>>());
     }

@@ -27,7 +27,8 @@ pub(crate) fn routes() -> Router<Hull> {
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
     let filter = Filter::parse(scope.value("filter"))?;
-    let images = if scope.is_elsewhere() { Vec::new() } else { hull.images.all() };
+    scope.require_project_of_list("Check if project has images: fetch project")?;
+    let images = hull.images.all();
     if scope.recursion() == 0 && filter.is_none() {
         return sync(&images.iter().map(|image| image.url()).collect::<Vec<_>>());
     }

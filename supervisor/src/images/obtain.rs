@@ -50,7 +50,7 @@ impl Images {
     }
 
     /// `None`: the source is a remote.
-    fn local(&self, source: &InstanceSource) -> Result<Option<Arc<Image>>, ApiError> {
+    pub(crate) fn local(&self, source: &InstanceSource) -> Result<Option<Arc<Image>>, ApiError> {
         let remote = !source.protocol.is_empty() || !source.server.is_empty();
         if !source.fingerprint.is_empty() {
             let known =

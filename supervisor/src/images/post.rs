@@ -40,7 +40,7 @@ pub(super) async fn post(hull: Hull, request: Request) -> Reply {
 }
 
 fn parsed(bytes: &[u8]) -> Result<ImagesPost, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
+    crate::api::document(bytes)
 }
 
 fn from_document(hull: Hull, post: ImagesPost) -> Reply {

@@ -12,6 +12,7 @@ use super::registry::{Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
 use super::{expand, power, settle, store, validate};
+use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::Plan;
 use crate::state::{Entry as JournalEntry, StateError};
@@ -38,30 +39,69 @@ pub(crate) struct Guards {
 }
 
 impl Guards {
+    /// The plan is about no instance.
+    pub(crate) fn are_none(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Gets what somebody still has, who is about to give it back; then requests need not wait any longer to hear so.
+    pub(crate) async fn hold(&mut self) {
+        for name in &self.names {
+            while !self.held.iter().any(|guard| guard.is_on(name)) {
+                match Guard::on(&self.hull, name) {
+                    Some(guard) => self.held.push(guard),
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        }
+        self.let_go_on();
+    }
+
     /// The plan cannot be taken up now: requests are told that the instance is busy instead of waiting for it.
-    pub(crate) fn let_go_on(&mut self) {
-        self.hull.instances.recovering(&std::mem::take(&mut self.names), false);
+    pub(crate) fn let_go_on(&self) {
+        self.hull.instances.recovering(&self.names, false);
+    }
+
+    /// Why the instance stays busy.
+    pub(crate) fn because(&self, error: &ApiError) {
+        for entry in self.names.iter().filter_map(|name| self.hull.instances.get(name).ok()) {
+            entry.set_blocked(Some(error.message.clone()));
+        }
     }
 }
 
 impl Drop for Guards {
     fn drop(&mut self) {
+        for entry in self.names.iter().filter_map(|name| self.hull.instances.get(name).ok()) {
+            entry.set_blocked(None);
+        }
         self.held.clear(); // before anybody who waits is let go on
         self.hull.instances.recovering(&self.names, false);
     }
 }
 
+/// The verb of who takes up a cut plan.
+const RECOVERY: &str = "recovery";
+
 /// The right to an instance, or to its name when it is not there.
 enum Guard {
-    Instance { _busy: Busy },
-    Name { _reserved: Reservation },
+    Instance { name: InstanceName, _busy: Busy },
+    Name { name: InstanceName, _reserved: Reservation },
 }
 
 impl Guard {
     fn on(hull: &Hull, name: &InstanceName) -> Option<Self> {
         match hull.instances.get(name) {
-            Ok(entry) => entry.claim("recovery").ok().map(|busy| Self::Instance { _busy: busy }),
-            Err(_) => hull.instances.reserve(name).ok().map(|reserved| Self::Name { _reserved: reserved }),
+            Ok(entry) => entry.claim(RECOVERY).ok().map(|busy| Self::Instance { name: name.clone(), _busy: busy }),
+            Err(_) => {
+                hull.instances.reserve(name).ok().map(|reserved| Self::Name { name: name.clone(), _reserved: reserved })
+            }
+        }
+    }
+
+    fn is_on(&self, name: &InstanceName) -> bool {
+        match self {
+            Self::Instance { name: held, .. } | Self::Name { name: held, .. } => held == name,
         }
     }
 }

@@ -4,23 +4,27 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::HeaderMap;
 use hull_api::{InstanceConsolePost, InstanceExecPost, InstancePost, InstancePut, InstanceStatePut, InstancesPost};
 use serde_json::Value;
 
+use super::model::InstanceName;
 use super::registry::Entry;
-use super::{configure, console, create, delete, exec, files, power, rename, state};
+use super::{bulk, configure, console, create, delete, exec, files, logs, power, rename, state};
 use crate::api::{ApiError, Json, Reply, Scope, check_etag, empty, sync, sync_tagged};
 use crate::filter::Filter;
 use crate::hull::Hull;
 use crate::operations::{Load, Spec};
 
 pub(crate) fn routes() -> Router<Hull> {
-    ["instances", "containers"].into_iter().fold(Router::new(), |router, noun| {
+    let machines = Router::new()
+        .route("/1.0/virtual-machines", get(|state, scope| list(state, scope, "virtual-machines")))
+        .route("/1.0/virtual-machines/{*name}", any(no_machine));
+    ["instances", "containers"].into_iter().fold(machines, |router, noun| {
         let path = |rest: &str| format!("/1.0/{noun}{rest}");
         router
-            .route(&path(""), get(move |state, scope| list(state, scope, noun)).post(make))
+            .route(&path(""), get(move |state, scope| list(state, scope, noun)).post(make).put(change_all))
             .route(&path("/{name}"), get(show).put(put).patch(patch).post(move_to).delete(remove))
             .route(&path("/{name}/state"), get(show_state).put(change_state))
             .route(&path("/{name}/exec"), post(execute))
@@ -28,16 +32,31 @@ pub(crate) fn routes() -> Router<Hull> {
             .route(&path("/{name}/files"), get(read_file).post(write_file).delete(delete_file))
             .route(&path("/{name}/snapshots"), get(no_snapshots).post(not_yet))
             .route(&path("/{name}/backups"), get(no_snapshots).post(not_yet))
-            .route(&path("/{name}/logs"), get(no_snapshots))
+            .route(&path("/{name}/logs"), get(list_logs))
+            .route(&path("/{name}/logs/{file}"), get(read_log).delete(delete_log))
     })
 }
 
+/// None of the drivers makes virtual machines yet.
+async fn no_machine() -> Reply {
+    Err(ApiError::not_found("Instance not found"))
+}
+
 async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Reply {
+    if scope.value("all-projects") == Some("true") && scope.value("project").is_some() {
+        return Err(ApiError::bad_request("Cannot specify a project when requesting all projects"));
+    }
     if scope.is_elsewhere() {
         return sync(&Vec::<String>::new());
     }
     let mut entries = hull.instances.all();
-    if let Some(kind) = scope.value("instance-type") {
+    let kind = match (noun, scope.value("instance-type").unwrap_or_default()) {
+        ("instances", "") => None,
+        ("instances", kind @ ("container" | "virtual-machine")) => Some(kind),
+        ("instances", _) => return Err(ApiError::bad_request("Invalid instance type")),
+        _ => Some(noun.trim_end_matches('s')),
+    };
+    if let Some(kind) = kind {
         entries.retain(|entry| entry.record().kind == kind);
     }
     if let Some(filter) = Filter::parse(scope.value("filter"))? {
@@ -46,26 +65,29 @@ async fn list(State(hull): State<Hull>, scope: Scope, noun: &'static str) -> Rep
     match scope.recursion() {
         0 => sync(&entries.iter().map(|entry| format!("/1.0/{noun}/{}", entry.record().name)).collect::<Vec<_>>()),
         1 => sync(&entries.iter().map(|entry| state::instance(&hull, entry)).collect::<Vec<_>>()),
-        _ => {
-            let states = entries.iter().map(|entry| state::full(&hull, entry));
-            sync(&futures::future::join_all(states).await)
-        }
+        _ => sync(&state::full(&hull, &entries).await),
     }
 }
 
-async fn make(State(hull): State<Hull>, scope: Scope, Json(body): Json<Value>) -> Reply {
-    scope.require_project()?;
-    let post: InstancesPost =
-        serde_json::from_value(body).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))?;
+async fn make(State(hull): State<Hull>, scope: Scope, Json(post): Json<InstancesPost>) -> Reply {
+    scope.require_project().map_err(|error| error.context("Failed loading project"))?;
+    if scope.value("target").is_some_and(|target| !target.is_empty()) {
+        return Err(ApiError::bad_request("Target only allowed when clustered"));
+    }
     create::create(&hull, post).await
+}
+
+async fn change_all(State(hull): State<Hull>, scope: Scope, Json(put): Json<bulk::InstancesPut>) -> Reply {
+    scope.require_project()?;
+    bulk::change(&hull, &put)
 }
 
 async fn show(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
-    if scope.recursion() > 0 {
-        return sync(&state::full(&hull, &entry).await);
-    }
     let instance = state::instance(&hull, &entry);
+    if scope.recursion() > 0 {
+        return sync_tagged(&state::full(&hull, &[entry]).await.pop(), &instance.writable());
+    }
     sync_tagged(&instance, &instance.clone().writable())
 }
 
@@ -78,6 +100,7 @@ async fn put(
 ) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
+    configure::require_profiles(&hull, &put.profiles)?;
     let busy = entry.claim("update")?;
     let url = entry.record().name.url();
     let spec = Spec::task("Updating instance", "instances", url.clone()).also("containers", url);
@@ -100,6 +123,7 @@ async fn patch(
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     let _busy = entry.claim("update")?;
     let merged = configure::merged(&entry.record(), &patch)?;
+    configure::require_profiles(&hull, &merged.profiles)?;
     configure::replace(&hull, &entry, merged).await?;
     empty()
 }
@@ -114,7 +138,11 @@ async fn move_to(
     if post.migration || !post.pool.is_empty() || !post.project.is_empty() {
         return Err(ApiError::bad_request("Moving instances between pools, projects or servers is not supported yet"));
     }
-    let to = post.name.parse()?;
+    scope.require_no_target().map_err(|error| error.context("Failed to get target node"))?;
+    let to: InstanceName = post.name.parse()?;
+    if hull.instances.get(&to).is_ok() {
+        return Err(ApiError::conflict(format!("Name \"{to}\" already in use")));
+    }
     let busy = entry.claim("rename")?;
     let url = entry.record().name.url();
     let spec = Spec::task("Renaming instance", "instances", url.clone()).also("containers", url);
@@ -207,7 +235,20 @@ async fn delete_file(State(hull): State<Hull>, scope: Scope, Path(name): Path<St
     files::delete(&hull, &settled(&hull, &scope, &name).await?, scope.value("path").unwrap_or_default()).await
 }
 
-async fn not_yet() -> Reply {
+async fn list_logs(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
+    logs::list(&hull, &*find(&hull, &scope, &name)?).await
+}
+
+async fn read_log(State(hull): State<Hull>, scope: Scope, Path((name, file)): Path<(String, String)>) -> Reply {
+    logs::read(&hull, &*find(&hull, &scope, &name)?, &file).await
+}
+
+async fn delete_log(State(hull): State<Hull>, scope: Scope, Path((name, file)): Path<(String, String)>) -> Reply {
+    logs::delete(&hull, &*find(&hull, &scope, &name)?, &file).await
+}
+
+async fn not_yet(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
+    find(&hull, &scope, &name)?;
     Err(ApiError::bad_request("Snapshots and backups of instances are not supported yet"))
 }
 

@@ -21,7 +21,6 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     if !put.restore.is_empty() {
         return Err(ApiError::bad_request("Snapshots are not supported yet: nothing to restore"));
     }
-    validate::config(hull, &put.config).await?;
     let old = entry.record();
     let mut new = (*old).clone();
     let notes = old.config.iter().filter(|(key, _)| key.starts_with("volatile."));
@@ -47,6 +46,14 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     Ok(())
 }
 
+/// Refuses profiles that are not there.
+pub(super) fn require_profiles(hull: &Hull, profiles: &[String]) -> Result<(), ApiError> {
+    match profiles.iter().find(|name| hull.profiles.find(name).is_none()) {
+        Some(_) => Err(ApiError::not_found("Profile not found")),
+        None => Ok(()),
+    }
+}
+
 /// What a PATCH makes of the current record.
 pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<InstancePut, ApiError> {
     let current = InstancePut {
@@ -61,7 +68,7 @@ pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<Insta
     };
     let internal = |error: serde_json::Error| ApiError::internal(error.to_string());
     let mut value = serde_json::to_value(current).map_err(internal)?;
-    let fields = patch.as_object().ok_or_else(|| ApiError::bad_request("The body must be a JSON object"))?;
+    let fields = crate::api::object(patch)?;
     for (key, change) in fields {
         match (value.get_mut(key), change) {
             // Keys are merged one by one, devices as wholes.
@@ -69,7 +76,7 @@ pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<Insta
             _ => value[key] = change.clone(),
         }
     }
-    serde_json::from_value(value).map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
+    crate::api::typed(value)
 }
 
 /// A profile the instance uses has changed.
@@ -84,12 +91,17 @@ pub(super) async fn profile_changed(hull: &Hull, entry: &Arc<Entry>) -> Result<(
 }
 
 async fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result<(), ApiError> {
-    validate::config(hull, &new.config).await?;
-    validate::devices(hull, &new.devices).await?;
+    validate::config(hull, &new.config).await.map_err(|error| error.context("Invalid config"))?;
+    validate::devices(hull, &new.devices).await.map_err(|error| error.context("Invalid devices"))?;
+    validate::sources(&new.devices)?;
     let (_, devices) = expand::expand(hull, new);
     validate::expanded(&devices)?;
     let (_, before) = expand::expand(hull, old);
     let pool = |devices: &Devices| expand::root_disk(devices).and_then(|(_, disk)| disk.get("pool").cloned());
+    if pool(&before).is_some() && pool(&devices).is_none() {
+        let why = "Invalid expanded devices: Failed detecting root disk device: No root device could be found";
+        return Err(ApiError::bad_request(why));
+    }
     if pool(&before) != pool(&devices) {
         return Err(ApiError::bad_request(match entry.live() {
             Live::Stopped => "The root disk's pool cannot be changed; make a new instance in the other pool",

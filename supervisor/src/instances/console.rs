@@ -23,7 +23,10 @@ use crate::sys::Packets;
 pub(super) async fn attach(hull: &Hull, entry: Arc<Entry>, post: InstanceConsolePost) -> Result<Response, ApiError> {
     entry.running()?;
     if !matches!(post.kind.as_str(), "" | "console") {
-        return Err(ApiError::bad_request(format!("Console type \"{}\" is not supported by this instance", post.kind)));
+        return Err(ApiError::bad_request(match post.kind.as_str() {
+            "vga" => "VGA console is only supported by virtual machines".to_owned(),
+            other => format!("Unknown console type {other:?}"),
+        }));
     }
     let record = entry.record();
     let driver = hull.plugins.instance(&record.driver)?;

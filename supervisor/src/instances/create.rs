@@ -26,17 +26,25 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
     };
     let kind = if post.kind.is_empty() { "container" } else { post.kind.as_str() };
     let driver = driver_for(hull, kind).await?;
-    if !matches!(post.source.kind.as_str(), "image" | "none") {
-        return Err(ApiError::bad_request(format!(
-            "Instances cannot be made from a source of type \"{}\" yet",
-            post.source.kind
-        )));
+    match post.source.kind.as_str() {
+        // An image that is not here is refused at once; one of a remote is looked for by the operation.
+        "image" => drop(hull.images.local(&post.source)?),
+        "none" => {}
+        "copy" | "migration" => {
+            let why = format!("Instances cannot be made from a source of type \"{}\" yet", post.source.kind);
+            return Err(ApiError::bad_request(why));
+        }
+        other => return Err(ApiError::bad_request(format!("Unknown source type {other}"))),
     }
     let profiles = existing_profiles(hull, post.profiles.clone().unwrap_or_else(|| vec!["default".to_owned()]))?;
     no_cloud_type(&post.instance_type)?;
     let devices = validate::without_empty_keys(post.devices);
-    validate::config(hull, &post.config).await?;
-    validate::devices(hull, &devices).await?;
+    let unmade = |error: ApiError| error.context("Failed creating instance record");
+    validate::config(hull, &post.config).await.map_err(unmade)?;
+    let checked = validate::devices(hull, &devices).await.map_err(|error| error.context("Invalid devices"));
+    checked
+        .and_then(|()| validate::sources(&devices))
+        .map_err(|error| unmade(error.context("Failed initialising instance")))?;
     let record = Record {
         name: name.clone(),
         kind: kind.to_owned(),
@@ -93,6 +101,9 @@ async fn driver_for(hull: &Hull, kind: &str) -> Result<String, ApiError> {
     let described = hull.plugins.descriptions(PluginKind::Instance).await;
     let found = described.iter().find(|one| one.can(&capability)).map(|one| one.driver.clone());
     found.ok_or_else(|| {
+        if !matches!(kind, "container" | "virtual-machine") {
+            return ApiError::bad_request("Invalid instance type");
+        }
         ApiError::bad_request(format!("No driver for instances of type \"{kind}\" is installed or works"))
     })
 }
@@ -114,7 +125,7 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
     let (_, devices) = expand::expand(&hull, &record);
     validate::expanded(&devices)?;
     let (_, root) = expand::root_disk(&devices).ok_or_else(|| {
-        ApiError::bad_request("Failed creating instance record: No root device could be found (hint: add a disk device with path=/ and a pool, or a profile that has one)")
+        ApiError::bad_request("Failed creating instance record: Failed initialising instance: Failed getting root disk: No root device could be found (hint: add a disk device with path=/ and a pool, or a profile that has one)")
     })?;
     let pool = root.get("pool").map(PoolName::new).transpose()?;
     let pool = pool.ok_or_else(|| ApiError::bad_request("Root disk entry must have a \"pool\" property set"))?;
@@ -248,7 +259,8 @@ impl Plan for Create {
     fn published(self, hull: &Hull) {
         hull.storage.volume_added(self.volume_row());
         let url = self.record.name.url();
+        let context = serde_json::json!({"type": self.record.kind, "storage-pool": self.pool});
         hull.instances.insert(self.record);
-        hull.events.lifecycle("instance-created", &url);
+        hull.events.lifecycle_with("instance-created", &url, context);
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
     let protected =
         entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
     if protected == Some(true) {
-        return Err(ApiError::bad_request("Instance is protected from being deleted"));
+        return Err(ApiError::bad_request("Container is protected"));
     }
     Ok(())
 }
@@ -70,6 +70,7 @@ impl Plan for Delete {
         if let Some(pool) = &self.record.pool {
             hull.storage.volume_removed(pool, &self.record.name.volume());
         }
+        super::logs::removed(hull, &self.record.name);
         hull.instances.remove(&self.record.name);
         hull.warnings.forget(&self.record.name.url());
         hull.events.lifecycle("instance-deleted", &self.record.name.url());

@@ -13,6 +13,7 @@ use hull_sys::message;
 use serde_json::{Map, Value, json};
 
 use super::exec_follow::Following;
+use super::logs::Recording;
 use super::registry::{Entry, Live};
 use super::{cgroup, expand};
 use crate::api::ApiError;
@@ -33,10 +34,8 @@ pub(super) async fn exec(hull: &Hull, entry: Arc<Entry>, post: InstanceExecPost)
     if post.command.is_empty() {
         return Err(ApiError::bad_request("No command given"));
     }
-    if post.record_output {
-        let why = "Recording the output of a command is not supported yet; use its websockets";
-        return Err(ApiError::bad_request(why));
-    }
+    let context = json!({"command": post.command});
+    hull.events.lifecycle_with("instance-exec", &entry.record().name.url(), context);
     let command = Command { hull: hull.clone(), entry, post };
     if command.post.wait_for_websocket { command.with_websockets().await } else { command.without().await }
 }
@@ -64,7 +63,7 @@ impl Command {
             }
             // The client is told by the exit status, as by a shell, once its websockets have ended.
             Err(error) => match shell_status(&error) {
-                Some(code) => (self.data_ends(None, None)?, Following::ended(code, control)),
+                Some(ended) => (self.data_ends(None, None)?, Following::ended(ended, control)),
                 None => return Err(error.into()),
             },
         };
@@ -77,17 +76,18 @@ impl Command {
         operations.start_lasting(spec, metadata, ends, lasting, work).await
     }
 
-    /// Nobody watches: the streams are `/dev/null`.
+    /// Nobody watches: the streams are `/dev/null`, or recorded in files.
     async fn without(self) -> Result<Response, ApiError> {
         let null = || std::fs::File::options().read(true).write(true).open("/dev/null").map(StreamFd::new);
-        let streams = ExecStreams::Given {
-            stdin: null().map_err(no_descriptor)?,
-            stdout: null().map_err(no_descriptor)?,
-            stderr: null().map_err(no_descriptor)?,
-        };
-        let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        let stdin = null().map_err(no_descriptor)?;
         let spec = self.operation(Class::Task);
         let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
+        if self.post.record_output {
+            return operations.start(spec, move |operation| async move { self.recorded(stdin, &operation).await });
+        }
+        let (stdout, stderr) = (null().map_err(no_descriptor)?, null().map_err(no_descriptor)?);
+        let streams = ExecStreams::Given { stdin, stdout, stderr };
+        let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
         match driver.exec(&OperationId::random(), &self.spec(), &streams).await {
             Ok(executed) => {
                 let following = Following::new(executed, None).map_err(no_descriptor)?;
@@ -95,10 +95,27 @@ impl Command {
                 let work = move |operation| following.run(tasks, operation);
                 operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
             }
-            Err(error) => operations.start(spec, move |operation| async move {
-                report(&operation, shell_status(&error).ok_or(error)?);
-                Ok(())
-            }),
+            Err(error) => operations
+                .start(spec, move |operation| async move { report(&operation, shell_status(&error).ok_or(error)?) }),
+        }
+    }
+
+    async fn recorded(self, stdin: StreamFd, operation: &Handle) -> Result<(), ApiError> {
+        let (hull, name) = (&self.hull, self.entry.record().name.clone());
+        let (out, stdout, out_url) = Recording::start(hull, &name, operation.id(), "stdout").await?;
+        let (err, stderr, err_url) = Recording::start(hull, &name, operation.id(), "stderr").await?;
+        let ended = self.unwatched(ExecStreams::Given { stdin, stdout, stderr }, operation).await;
+        out.finish().await?;
+        err.finish().await?;
+        operation.update(Map::from_iter([("output".to_owned(), json!({"1": out_url, "2": err_url}))]));
+        report(operation, ended?)
+    }
+
+    async fn unwatched(&self, streams: ExecStreams, operation: &Handle) -> Result<Ended, ApiError> {
+        let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        match driver.exec(operation.id(), &self.spec(), &streams).await {
+            Ok(executed) => Following::new(executed, None).map_err(no_descriptor)?.end(operation).await,
+            Err(error) => Ok(shell_status(&error).ok_or(error)?),
         }
     }
 
@@ -115,16 +132,24 @@ impl Command {
             .then(|| TerminalSize { columns: cut(self.post.width, 80), rows: cut(self.post.height, 24) })
     }
 
+    fn environment(&self) -> ConfigMap {
+        let (config, _) = expand::expand(&self.hull, &self.entry.record());
+        environment(&config, &self.post)
+    }
+
     fn spec(&self) -> ExecSpec {
         let record = self.entry.record();
-        let (config, _) = expand::expand(&self.hull, &record);
+        let environment = self.environment();
+        // At home, unless it is said where; a directory that is not there is the root's.
+        let home = environment.get("HOME").filter(|_| self.post.cwd.is_empty());
+        let directory = home.unwrap_or(&self.post.cwd).clone();
         ExecSpec {
             instance: record.name.id(),
             command: self.post.command.clone(),
-            environment: environment(&config, &self.post),
+            environment,
             user: self.post.user,
             group: self.post.group,
-            directory: self.post.cwd.clone(),
+            directory,
             terminal: self.size(),
             cgroup: cgroup::path(&self.hull, &record.name.id()),
         }
@@ -159,10 +184,12 @@ impl Command {
             secrets.insert(name.to_owned(), Value::String(secret.clone()));
             websockets.push((secret, end));
         }
+        let mut shown = self.environment();
+        shown.retain(|name, _| name != "container" || self.post.environment.contains_key(name));
         let metadata = [
             ("fds", Value::Object(secrets)),
             ("command", json!(self.post.command)),
-            ("environment", json!(self.post.environment)),
+            ("environment", json!(shown)),
             ("interactive", json!(self.post.interactive)),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -176,6 +203,7 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
     let mut set = |key: &str, value: &str| result.insert(key.to_owned(), value.to_owned());
     set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     set("LANG", "C.UTF-8");
+    set("container", "lxc");
     if post.user == 0 {
         set("HOME", "/root");
         set("USER", "root");
@@ -189,16 +217,50 @@ fn environment(config: &ConfigMap, post: &InstanceExecPost) -> ConfigMap {
     result
 }
 
-fn shell_status(error: &DriverError) -> Option<i32> {
+/// How a command ended, or why it never began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// A shell's exit code: that of the program, or 128 and the signal that ended it.
+    Code(i32),
+    NotFound,
+    NotExecutable,
+}
+
+impl Ended {
+    /// What a shell reports.
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::NotFound => NOT_FOUND,
+            Self::NotExecutable => NOT_EXECUTABLE,
+        }
+    }
+
+    /// A command that never began, by that number.
+    pub(super) fn unbegun(number: i32) -> Self {
+        match number {
+            NOT_FOUND => Self::NotFound,
+            NOT_EXECUTABLE => Self::NotExecutable,
+            code => Self::Code(code),
+        }
+    }
+}
+
+fn shell_status(error: &DriverError) -> Option<Ended> {
     match (error.code, error.key.as_deref()) {
-        (Code::NotFound, Some("command")) => Some(NOT_FOUND),
-        (Code::Permission, Some("command")) => Some(NOT_EXECUTABLE),
+        (Code::NotFound, Some("command")) => Some(Ended::NotFound),
+        (Code::Permission, Some("command")) => Some(Ended::NotExecutable),
         _ => None,
     }
 }
 
-pub(super) fn report(operation: &Handle, code: i32) {
-    operation.update(Map::from_iter([("return".to_owned(), json!(code))]));
+pub(super) fn report(operation: &Handle, ended: Ended) -> Result<(), ApiError> {
+    operation.update(Map::from_iter([("return".to_owned(), json!(ended.number()))]));
+    match ended {
+        Ended::Code(_) => Ok(()),
+        Ended::NotFound => Err(ApiError::bad_request("Command not found")),
+        Ended::NotExecutable => Err(ApiError::bad_request("Command not executable")),
+    }
 }
 
 fn executed_streams(executed: &mut Executed) -> [Option<StreamFd>; 3] {

@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::exec::{no_descriptor, report};
+use super::exec::{Ended, no_descriptor, report};
 use super::exec_control::{self, Controlled};
 use crate::api::ApiError;
 use crate::hull::Hull;
@@ -34,7 +34,7 @@ pub(super) struct Following {
 
 enum Status {
     Running(StreamFd, ProcessFd),
-    Known(i32),
+    Known(Ended),
 }
 
 impl Following {
@@ -45,8 +45,8 @@ impl Following {
     }
 
     /// A command that could not be started.
-    pub(super) fn ended(code: i32, control: OwnedFd) -> Self {
-        Self { status: Status::Known(code), control: Some((control, None)) }
+    pub(super) fn ended(ended: Ended, control: OwnedFd) -> Self {
+        Self { status: Status::Known(ended), control: Some((control, None)) }
     }
 
     /// The same for the next supervisor.
@@ -56,7 +56,7 @@ impl Following {
                 let kept = [process.as_fd(), status.as_fd()].map(|fd| fd.try_clone_to_owned());
                 (json!({"kind": KIND}), kept.into_iter().collect::<io::Result<_>>()?)
             }
-            Status::Known(code) => (json!({"kind": KIND, "code": code}), Vec::new()),
+            Status::Known(ended) => (json!({"kind": KIND, "code": ended.number()}), Vec::new()),
         };
         let mut parts = vec![(String::new(), status)];
         if let Some((control, controlled)) = &self.control {
@@ -73,7 +73,7 @@ impl Following {
     /// From what an earlier supervisor has left. `None`: that is incomplete.
     async fn kept(kept: &mut Kept) -> Option<Self> {
         let status = match kept.work["code"].as_i64() {
-            Some(code) => Status::Known(i32::try_from(code).ok()?),
+            Some(code) => Status::Known(Ended::unbegun(i32::try_from(code).ok()?)),
             None => {
                 let status = StreamFd::new(kept.descriptors.pop()?);
                 Status::Running(status, ProcessFd::new(kept.descriptors.pop()?))
@@ -102,10 +102,14 @@ impl Following {
                 operation.release(CONTROL).await;
             });
         }
-        let code = self.status.wait(&operation).await;
+        let ended = self.status.wait(&operation).await;
         done.cancel();
-        report(&operation, code?);
-        Ok(())
+        report(&operation, ended?)
+    }
+
+    /// Waits for the end of a command that has no control websocket.
+    pub(super) async fn end(self, operation: &Handle) -> Result<Ended, ApiError> {
+        self.status.wait(operation).await
     }
 }
 
@@ -123,11 +127,10 @@ pub(crate) async fn go_on_with_commands(hull: &Hull, mut kept: Kept) -> Option<K
 }
 
 impl Status {
-    /// A shell's exit code: that of the program, or 128 and the signal that ended it.
     /// Who cancels the operation kills the command.
-    async fn wait(self, operation: &Handle) -> Result<i32, ApiError> {
+    async fn wait(self, operation: &Handle) -> Result<Ended, ApiError> {
         let (pipe, process) = match self {
-            Self::Known(code) => return Ok(code),
+            Self::Known(ended) => return Ok(ended),
             Self::Running(pipe, process) => (pipe.into_owned(), process),
         };
         let mut pipe = pipe::Receiver::from_owned_fd(pipe).map_err(no_descriptor)?;
@@ -147,7 +150,7 @@ impl Status {
         let mut raw = [0; 4];
         let read = pipe.read_exact(&mut raw).await;
         read.map_err(|_| ApiError::internal("the command's exit status is not known: its helper ended"))?;
-        Ok(shell_code(i32::from_le_bytes(raw)))
+        Ok(Ended::Code(shell_code(i32::from_le_bytes(raw))))
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use hull_gateway_contract::ReplyBody;
 use hull_plugin::instance::{FileContent, FileFound, FilesAt, NewFile, NewFileKind, Preparation};
 use hull_plugin::{MountFd, OperationId};
+use serde_json::json;
 
 use super::registry::{Entry, Live};
 use super::{cgroup, devices, idmap, settle};
@@ -24,7 +25,9 @@ pub(super) async fn read(hull: &Hull, entry: &Arc<Entry>, path: &str) -> Reply {
     let found = with_files(hull, entry, path, async |at| {
         hull.plugins.instance(&record.driver)?.read_file(at).await.map_err(ApiError::from)
     });
-    answer(found.await?).await
+    let found = found.await?;
+    hull.events.lifecycle_with("instance-file-retrieved", &record.name.url(), json!({"path": path}));
+    answer(found, path).await
 }
 
 /// `POST /1.0/instances/NAME/files?path=`: the body, if any, is written by the gateway.
@@ -35,8 +38,7 @@ pub(super) async fn write(hull: &Hull, entry: &Arc<Entry>, path: &str, headers: 
         hull.plugins.instance(&record.driver)?.write_file(at, &file).await.map_err(ApiError::from)
     });
     let sink = made.await?;
-    let source = format!("{}/files", record.name.url());
-    hull.events.lifecycle("instance-file-pushed", &source);
+    hull.events.lifecycle_with("instance-file-pushed", &record.name.url(), json!({"path": path}));
     let Some(sink) = sink else { return empty() };
     let envelope = http_body_util::BodyExt::collect(empty()?.into_body()).await;
     let body = envelope.map_err(|error| ApiError::internal(error.to_string()))?.to_bytes().to_vec();
@@ -50,7 +52,7 @@ pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, path: &str) -> Reply
         hull.plugins.instance(&record.driver)?.delete_file(at).await.map_err(ApiError::from)
     });
     deleted.await?;
-    hull.events.lifecycle("instance-file-deleted", &format!("{}/files", record.name.url()));
+    hull.events.lifecycle_with("instance-file-deleted", &entry.record().name.url(), json!({"path": path}));
     empty()
 }
 
@@ -99,12 +101,14 @@ async fn mounted_root(hull: &Hull, entry: &Entry, operation: &OperationId) -> Re
     Ok(root)
 }
 
-async fn answer(found: FileFound) -> Reply {
+async fn answer(found: FileFound, path: &str) -> Reply {
     let kind = match &found.content {
         FileContent::File(..) => "file",
         FileContent::Link(_) => "symlink",
         FileContent::Directory(_) => "directory",
     };
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let disposition = HeaderValue::from_bytes(format!("inline;filename={name}").as_bytes()).ok();
     let mut response = match found.content {
         FileContent::File(file, length) => octets(descriptor_response(ReplyBody::File { file, start: 0, length })),
         FileContent::Link(target) => octets(target.into_response()),
@@ -125,6 +129,9 @@ async fn answer(found: FileFound) -> Reply {
     for (name, value) in headers {
         let value = HeaderValue::from_str(&value).map_err(|error| ApiError::internal(error.to_string()))?;
         response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    if let Some(disposition) = disposition.filter(|_| kind != "directory") {
+        response.headers_mut().insert(http::header::CONTENT_DISPOSITION, disposition);
     }
     Ok(response)
 }

@@ -3,7 +3,7 @@
 use hull_api::InstanceExecControl;
 use hull_plugin::{ConfigKey, ConfigMap, ValueKind};
 
-use super::{exec_control, idmap, limits, validate};
+use super::{exec_control, limits, validate};
 
 /// Checks each value as every kind of value, and makes limits of all that passed.
 pub fn check_settings(config: &ConfigMap) {
@@ -31,7 +31,7 @@ pub fn check_settings(config: &ConfigMap) {
         }
     }
     let limits = limits::limits(config);
-    let list = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-' | b'+'));
+    let list = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-'));
     assert!(limits.cpu_set.as_deref().is_none_or(list), "{:?} goes into a control group file", limits.cpu_set);
     assert!(limits.cpu_quota.is_none_or(|(time, period)| time > 0 && period > 0), "{:?}", limits.cpu_quota);
 }
@@ -44,5 +44,5 @@ pub fn control(packet: &[u8]) -> Option<(u16, u16)> {
 
 /// First id and count of what a file such as `/etc/subuid` gives to root.
 pub fn largest_range(text: &str) -> Option<(u32, u32)> {
-    idmap::largest_in(text).map(|range| (range.outside, range.count))
+    Some(crate::plugins::instance_range_in(text))
 }

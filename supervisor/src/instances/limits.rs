@@ -68,6 +68,9 @@ impl Cpus {
 }
 
 pub(super) fn parse_cpus(text: &str) -> Option<Cpus> {
+    if text.contains('+') {
+        return None; // a sign is a number's to Rust, not to the kernel
+    }
     if let Ok(count) = text.parse::<u32>() {
         return (count > 0).then_some(Cpus::Count(count));
     }
@@ -107,7 +110,7 @@ mod tests {
     fn cpu_limits_are_counts_or_sets() {
         assert_eq!(parse_cpus("2"), Some(Cpus::Count(2)));
         assert_eq!(parse_cpus("0-3,7"), Some(Cpus::Set("0-3,7".into())));
-        for bad in ["", "0", "xx", "3-1", "1,,2", "-1"] {
+        for bad in ["", "0", "xx", "3-1", "1,,2", "-1", "+1", "0-+3"] {
             assert_eq!(parse_cpus(bad), None, "{bad}");
         }
     }

@@ -13,6 +13,7 @@
 
 mod adopt;
 mod api;
+mod bulk;
 mod busy;
 mod cgroup;
 mod collect;
@@ -30,6 +31,7 @@ pub(crate) mod fuzzing;
 mod identity;
 mod idmap;
 mod limits;
+mod logs;
 mod model;
 mod pet_name;
 mod power;

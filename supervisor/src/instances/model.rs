@@ -53,11 +53,14 @@ impl FromStr for InstanceName {
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return refuse("Name can only contain alphanumeric and hyphen characters");
         }
-        if text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-            return refuse("Name must not start with a number or a hyphen");
+        if text.starts_with('-') {
+            return refuse("Name must not start with \"-\" character");
+        }
+        if text.starts_with(|first: char| first.is_ascii_digit()) {
+            return refuse("Name must not start with a number");
         }
         if text.ends_with('-') {
-            return refuse("Name must not end with a hyphen");
+            return refuse("Name must not end with \"-\" character");
         }
         Ok(Self(text.to_owned()))
     }

@@ -24,8 +24,7 @@ const OTHERS: Duration = Duration::from_secs(30);
 pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> Result<Response, ApiError> {
     let verb = Verb::of(&put)?;
     let url = entry.record().name.url();
-    let busy = if verb.is_forced() { entry.claim_by_force(verb.word())? } else { entry.claim(verb.word())? };
-    verb.check(&entry)?;
+    let busy = verb.claim(&entry)?;
     let mut spec = Spec::task(verb.description(), "instances", url.clone()).also("containers", url);
     if verb.starts() {
         spec = spec.loading(entry.record().pool.as_ref().and_then(|pool| hull.storage.load_of(hull, pool)));
@@ -35,7 +34,11 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
     }
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |operation| async move {
-        let result = verb.run(&hull_for_task, &entry, &busy, &operation).await;
+        // What is wrong already is told by the operation, as LXD does: clients wait for it anyway.
+        let result = match verb.check(&entry) {
+            Ok(()) => verb.run(&hull_for_task, &entry, &busy, &operation).await,
+            Err(error) => Err(error),
+        };
         drop::<Busy>(busy);
         result
     })
@@ -43,7 +46,7 @@ pub(super) fn change(hull: &Hull, entry: Arc<Entry>, put: InstanceStatePut) -> R
 
 /// What is asked for, with how long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+pub(super) enum Verb {
     Start,
     Stop(How),
     Restart(How),
@@ -52,14 +55,14 @@ enum Verb {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     Force,
     /// The guest shuts itself down; `None`: as long as it takes.
     Clean(Option<Duration>),
 }
 
 impl Verb {
-    fn of(put: &InstanceStatePut) -> Result<Self, ApiError> {
+    pub(super) fn of(put: &InstanceStatePut) -> Result<Self, ApiError> {
         if put.stateful {
             return Err(ApiError::bad_request("Stateful start and stop are not supported by this instance's driver"));
         }
@@ -75,7 +78,7 @@ impl Verb {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop(_) => "stop",
@@ -90,6 +93,11 @@ impl Verb {
         matches!(self, Self::Stop(How::Force) | Self::Restart(How::Force))
     }
 
+    /// The right to change the instance's state.
+    pub(super) fn claim(self, entry: &Entry) -> Result<Busy, ApiError> {
+        if self.is_forced() { entry.claim_by_force(self.word()) } else { entry.claim(self.word()) }
+    }
+
     /// May be given up: the guest has the last word anyway.
     fn waits_for_the_guest(self) -> bool {
         matches!(self, Self::Stop(How::Clean(_)) | Self::Restart(How::Clean(_)))
@@ -100,7 +108,7 @@ impl Verb {
         matches!(self, Self::Start | Self::Restart(_))
     }
 
-    fn description(self) -> &'static str {
+    pub(super) fn description(self) -> &'static str {
         match self {
             Self::Start => "Starting instance",
             Self::Stop(_) => "Stopping instance",
@@ -111,7 +119,7 @@ impl Verb {
     }
 
     /// What is wrong already, before anything is tried.
-    fn check(self, entry: &Entry) -> Result<(), ApiError> {
+    pub(super) fn check(self, entry: &Entry) -> Result<(), ApiError> {
         let refuse = |text: &str| Err(ApiError::bad_request(text));
         match (self, entry.live()) {
             (Self::Start, Live::Running(_)) => refuse("The instance is already running"),
@@ -125,7 +133,13 @@ impl Verb {
         }
     }
 
-    async fn run(self, hull: &Hull, entry: &Arc<Entry>, busy: &Busy, handle: &Handle) -> Result<(), ApiError> {
+    pub(super) async fn run(
+        self,
+        hull: &Hull,
+        entry: &Arc<Entry>,
+        busy: &Busy,
+        handle: &Handle,
+    ) -> Result<(), ApiError> {
         let operation = handle.id();
         let waiter = Waiter { busy, operation, cancelled: Some(handle) };
         match (self, entry.live()) {

@@ -45,8 +45,12 @@ pub(crate) struct Entry {
     record: RwLock<Arc<Record>>,
     live: watch::Sender<Live>,
     claims: Claims,
+    /// Why it stays busy with the recovery from a failed plan.
+    blocked: Mutex<Option<String>>,
     /// What the running instance was given: the expanded configuration and devices.
     applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// What its driver said of it last.
+    last_state: Mutex<Option<hull_api::InstanceState>>,
     /// It is stopped because the host shuts down, and is to run again with it.
     pub(super) stops_with_host: std::sync::atomic::AtomicBool,
     /// Two settlers would undo each other's work.
@@ -111,12 +115,22 @@ impl Live {
 }
 
 impl Entry {
+    pub(super) fn note_state(&self, state: hull_api::InstanceState) {
+        *locked(&self.last_state) = Some(state);
+    }
+
+    pub(super) fn last_state(&self) -> Option<hull_api::InstanceState> {
+        locked(&self.last_state).clone()
+    }
+
     pub(crate) fn new(record: Record) -> Arc<Self> {
         Arc::new(Self {
             record: RwLock::new(Arc::new(record)),
             live: watch::Sender::new(Live::Stopped),
             claims: Claims::default(),
+            blocked: Mutex::new(None),
             applied: Mutex::new(None),
+            last_state: Mutex::new(None),
             stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
         })
@@ -147,6 +161,10 @@ impl Entry {
         *locked(&self.applied) = applied;
     }
 
+    pub(super) fn set_blocked(&self, why: Option<String>) {
+        *locked(&self.blocked) = why;
+    }
+
     pub(super) fn watch_live(&self) -> watch::Receiver<Live> {
         self.live.subscribe()
     }
@@ -158,7 +176,10 @@ impl Entry {
 
     /// Claims the instance for a verb, until the guard is dropped.
     pub(super) fn claim(&self, verb: &'static str) -> Result<Busy, ApiError> {
-        self.claims.claim(verb)
+        self.claims.claim(verb).map_err(|error| match &*locked(&self.blocked) {
+            Some(why) => ApiError { message: format!("{error}, which is tried again and again: {why}"), ..error },
+            None => error,
+        })
     }
 
     /// The same, also from a verb that only waits for the guest.

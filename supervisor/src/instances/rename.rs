@@ -22,7 +22,7 @@ pub(super) async fn rename(
     operation: &OperationId,
 ) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
-        return Err(ApiError::bad_request("Renaming of running instance not allowed"));
+        return Err(ApiError::bad_request("Renaming of running container not allowed"));
     }
     let _reserved = hull.instances.reserve(&to)?;
     let mut renamed = (*entry.record()).clone();
@@ -83,6 +83,7 @@ impl Plan for Rename {
         if let Some(pool) = &self.renamed.pool {
             hull.storage.volume_renamed(pool, &self.from.volume(), &self.renamed.name.volume());
         }
+        super::logs::renamed(hull, &self.from, &self.renamed.name);
         hull.instances.remove(&self.from);
         let (url, old_name) = (self.renamed.name.url(), self.from.to_string());
         hull.instances.insert(self.renamed);

@@ -91,7 +91,11 @@ pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &Opera
     let removed = cgroup::remove(hull, record).await;
     if let Some(pool) = &record.pool {
         let pool = hull.storage.pool(pool)?;
-        hull.storage.handle(hull, &pool).await?.unmount_volume(operation, &record.name.volume()).await?;
+        match hull.storage.handle(hull, &pool).await {
+            Ok(handle) => handle.unmount_volume(operation, &record.name.volume()).await?,
+            // Nothing can be mounted of it, and the instance must not stay as it is until it comes back.
+            Err(error) => tracing::info!(instance = %record.name, %error, "not unmounted: the pool is away"),
+        }
     }
     removed
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
-use super::{cgroup, create, devices, expand, idmap, settle, store, validate};
+use super::{cgroup, create, devices, expand, idmap, logs, settle, store, validate};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -43,7 +43,12 @@ pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &Operation
     record.config.remove("volatile.apply_template");
     record.last_used_at = Utc::now().timestamp();
     let plan = Start { record, config, devices, map, found: Arc::default() };
-    plans::execute(plan, hull, operation).await
+    let name = entry.record().name.clone();
+    let started = plans::execute(plan, hull, operation).await;
+    if let Err(error) = &started {
+        logs::note_failure(hull, &name, error).await;
+    }
+    started
 }
 
 /// See the module.

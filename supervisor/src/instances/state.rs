@@ -1,9 +1,12 @@
 //! Rendering instances: the record, the expansion, and what a running one is doing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use hull_api::{
     Instance, InstanceFull, InstanceState, InstanceStateCpu, InstanceStateMemory, InstanceStateNetwork,
     InstanceStateNetworkAddress, InstanceStateNetworkCounters, Timestamp,
@@ -15,10 +18,8 @@ use super::registry::Entry;
 use crate::api::ApiError;
 use crate::hull::Hull;
 
-/// A driver that does not answer within this makes no list wait: what hulld knows itself is shown.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// Who asks for one state wants the driver's part of it: so long as a driver needs to be started again.
-const PATIENCE_FOR_ONE: Duration = Duration::from_secs(10);
+/// Drivers that answer nothing for so long make no list wait: what is known without them is shown.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// The record as the API shows it.
 pub(super) fn instance(hull: &Hull, entry: &Entry) -> Instance {
@@ -47,13 +48,27 @@ pub(super) fn instance(hull: &Hull, entry: &Entry) -> Instance {
     }
 }
 
-/// The record with everything that belongs to it.
-pub(super) async fn full(hull: &Hull, entry: &Entry) -> InstanceFull {
-    let one = instance(hull, entry);
-    let state = state_within(PATIENCE, hull, entry).await.unwrap_or_else(|error| {
-        tracing::debug!(instance = %one.name, %error, "state without the driver's part");
-        bare_state(entry)
-    });
+/// Records with everything that belongs to them. The wait ends when no driver has answered for [`PATIENCE`].
+pub(super) async fn full(hull: &Hull, entries: &[Arc<Entry>]) -> Vec<InstanceFull> {
+    let ask = |(index, entry): (usize, &Arc<Entry>)| {
+        let entry = entry.clone();
+        async move { (index, state(hull, &entry).await) }
+    };
+    let mut asked: FuturesUnordered<_> = entries.iter().enumerate().map(ask).collect();
+    let mut found = BTreeMap::new();
+    while let Ok(Some((index, answer))) = tokio::time::timeout(PATIENCE, asked.next()).await {
+        match answer {
+            Ok(state) => _ = found.insert(index, state),
+            Err(error) => tracing::debug!(%error, "state without the driver's part"),
+        }
+    }
+    let render = |(index, entry): (usize, &Arc<Entry>)| {
+        whole(instance(hull, entry), found.remove(&index).unwrap_or_else(|| known_state(entry)))
+    };
+    entries.iter().enumerate().map(render).collect()
+}
+
+fn whole(one: Instance, state: InstanceState) -> InstanceFull {
     InstanceFull {
         architecture: one.architecture,
         config: one.config,
@@ -81,16 +96,11 @@ pub(super) async fn full(hull: &Hull, entry: &Entry) -> InstanceFull {
 
 /// What the instance is doing.
 pub(crate) async fn state(hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
-    state_within(PATIENCE_FOR_ONE, hull, entry).await
-}
-
-async fn state_within(patience: Duration, hull: &Hull, entry: &Entry) -> Result<InstanceState, ApiError> {
     let live = entry.live();
     let Some(running) = live.running() else { return Ok(bare_state(entry)) };
     let record = entry.record();
     let driver = hull.plugins.instance(&record.driver)?;
-    let asked = tokio::time::timeout(patience, driver.state(&record.name.id())).await;
-    let found = asked.map_err(|_| ApiError::internal(format!("the driver `{}` does not answer", record.driver)))??;
+    let found = driver.state(&record.name.id()).await?;
     let host_names = running.row().nics;
     let (config, devices) = expand::expand(hull, &record);
     let nics = expand::of_kind(&devices, "nic");
@@ -105,7 +115,7 @@ async fn state_within(patience: Duration, hull: &Hull, entry: &Entry) -> Result<
         .network
         .iter()
         .map(|interface| (interface.name.clone(), self::network(interface, host_name_of(interface))));
-    Ok(InstanceState {
+    let state = InstanceState {
         status: live.status().to_string(),
         status_code: live.status(),
         disk: BTreeMap::new(),
@@ -119,7 +129,18 @@ async fn state_within(patience: Duration, hull: &Hull, entry: &Entry) -> Result<
         pid: running.pid.into(),
         processes: found.processes,
         cpu: InstanceStateCpu { usage: found.cpu_nanoseconds },
-    })
+    };
+    entry.note_state(state.clone());
+    Ok(state)
+}
+
+/// What was seen last of the running instance, for want of anything newer; else what hulld knows itself.
+fn known_state(entry: &Entry) -> InstanceState {
+    let bare = bare_state(entry);
+    match entry.last_state().filter(|last| last.pid == bare.pid && bare.pid != 0) {
+        Some(last) => InstanceState { status: bare.status, status_code: bare.status_code, ..last },
+        None => bare,
+    }
 }
 
 fn bare_state(entry: &Entry) -> InstanceState {

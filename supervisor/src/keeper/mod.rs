@@ -15,6 +15,7 @@ mod notify;
 mod run;
 mod store;
 mod succession;
+mod trim;
 
 pub(crate) use client::ended;
 pub use client::{Exited, KeeperClient, Shutdown, Verdict};

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use super::notify::notify;
 use super::store::Store;
 use super::succession::{Action, Event, Phase, TRIAL, step};
+use super::trim::trim;
 
 /// The supervisor's end of the socket to its keeper.
 pub const SUPERVISOR_FD: i32 = 3;
@@ -83,6 +84,9 @@ fn keep() -> nix::Result<u8> {
     // Keeper and supervisor hold descriptors for every instance there is.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    if let Err(why) = trim() {
+        eprintln!("hulld: {why}");
+    }
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGCHLD, Signal::SIGHUP] {
         signals.add(signal);

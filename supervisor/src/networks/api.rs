@@ -23,9 +23,7 @@ pub(crate) fn routes() -> Router<Hull> {
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
-    if scope.is_elsewhere() {
-        return sync::<[&str; 0]>(&[]);
-    }
+    scope.require_project_of_list("Failed to load project \"NAME\"")?;
     let managed = hull.networks.all();
     let mut host = drivers::host_interfaces(&hull).await;
     host.retain(|(name, _)| !managed.iter().any(|network| network.name.as_str() == name));

@@ -25,6 +25,7 @@ pub(super) enum Change {
 }
 
 pub(super) async fn change(hull: &Hull, name: &str, headers: &HeaderMap, change: Change) -> Result<(), ApiError> {
+    let _in_hand = hull.networks.in_hand(name).await;
     let _changing = hull.networks.changing.lock().await;
     let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
     check_etag(headers, &old.writable())?;

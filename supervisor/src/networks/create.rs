@@ -21,6 +21,7 @@ pub(super) async fn create(hull: &Hull, post: NetworksPost) -> Result<String, Ap
     let name = network_name(&post.name)?;
     let kind = if post.kind.is_empty() { DEFAULT_TYPE.to_owned() } else { post.kind };
     hull.recovery.through(Noun::Networks).await;
+    let _in_hand = hull.networks.in_hand(name.as_str()).await;
     let _changing = hull.networks.changing.lock().await;
     if hull.networks.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The network already exists"));
@@ -58,6 +59,9 @@ impl Plan for CreateNetwork {
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let Network { name, handle, .. } = &self.network;
+        if hull.networks.find(name.as_str()).is_some() {
+            return Ok(()); // a newer one of this name
+        }
         match hull.networks.handle(hull, &self.network)?.delete_network(operation, name, handle).await {
             // An interface of somebody else was refused, and is not ours to remove.
             Err(error) if matches!(error.code, Code::NotFound | Code::AlreadyExists) => Ok(()),

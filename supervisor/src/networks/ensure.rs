@@ -7,7 +7,7 @@ use futures::future::join_all;
 use hull_plugin::OperationId;
 
 use super::model::{Network, Status};
-use super::{delete, store};
+use super::store;
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -32,22 +32,14 @@ pub(crate) async fn keep_up(hull: Hull) {
 }
 
 async fn bring_up(hull: &Hull, network: &Network) {
+    // Whoever deletes or changes it meanwhile waits: brought up behind their backs it would be there again.
+    let _in_hand = hull.networks.in_hand(network.name.as_str()).await;
+    if hull.networks.find(network.name.as_str()).as_deref() != Some(network) {
+        return; // changed or deleted by now, and then in the state it is to be in
+    }
     let _inside = hull.gates.enter([Site::Networks]).await;
-    let operation = OperationId::random();
-    match ensured(hull, network, &operation).await {
+    match ensured(hull, network, &OperationId::random()).await {
         Ok(ensured) => {
-            let _changing = hull.networks.changing.lock().await;
-            let now = hull.networks.find(network.name.as_str());
-            if now.is_none() {
-                // Deleted meanwhile, perhaps before it was brought up.
-                if let Err(error) = delete::remove(hull, &ensured, &operation).await {
-                    tracing::warn!(network = %network.name, %error, "cannot take down a network that was deleted");
-                }
-            }
-            // Changed meanwhile: then that change has brought it to its state.
-            if now.as_deref() != Some(network) {
-                return;
-            }
             if let Err(error) = save(hull, ensured).await {
                 tracing::error!(network = %network.name, %error, "cannot store the network's handle");
             }

@@ -17,6 +17,7 @@ use crate::used_by;
 pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, ApiError> {
     let to = network_name(to)?;
     hull.recovery.through(Noun::Networks).await;
+    let _in_hand = hull.networks.in_hand(name).await;
     let _changing = hull.networks.changing.lock().await;
     let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
     let host = drivers::host_interfaces(hull).await;
@@ -24,7 +25,7 @@ pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, 
         return Err(ApiError::conflict(format!("Network interface \"{to}\" already exists")));
     }
     if !used_by::network(hull, name).is_empty() {
-        return Err(ApiError::bad_request("The network is currently in use"));
+        return Err(ApiError::bad_request("Network is currently in use"));
     }
     let new = Network { name: to, handle: None, ..(*old).clone() };
     let url = new.url();

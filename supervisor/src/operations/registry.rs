@@ -55,8 +55,10 @@ impl Spec {
         Self { class: Class::Task, description: description.into(), resources, may_cancel: false, load: None }
     }
 
+    /// The same object by another name: of an instance, LXD tells both its old URL and its new one.
     #[must_use]
     pub(crate) fn also(mut self, noun: &str, url: String) -> Self {
+        let url = url.replacen("/1.0/instances/", &format!("/1.0/{noun}/"), 1);
         self.resources.entry(noun.to_owned()).or_default().push(url);
         self
     }
@@ -463,6 +465,9 @@ impl Registry {
     }
 
     pub(super) async fn websocket(&self, id: &str, secret: &str) -> Result<Upgrade, ApiError> {
+        if secret.is_empty() {
+            return Err(ApiError::bad_request("missing secret"));
+        }
         let operation = self.find(id)?;
         let websockets = operation.websockets.as_ref();
         let websockets =

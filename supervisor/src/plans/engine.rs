@@ -71,13 +71,16 @@ pub(crate) async fn execute<P: Plan>(mut plan: P, hull: &Hull, operation: &Opera
     let entry = entry(&plan, operation)?;
     hull.journal.begin(entry.clone()).await?;
     reach::<P>("journalled");
-    match run_steps(&mut plan, hull, operation).await {
+    let mut reached = 0;
+    match run_steps(&mut plan, hull, operation, &mut reached).await {
         Ok(()) => match finish(plan.clone(), hull, operation).await {
             Ok(()) => Ok(()),
             // Nothing is acknowledged that is not written down.
-            Err(error) if P::AFTER_CRASH == AfterCrash::Undo => Err(undo(&mut plan, hull, operation, error).await),
+            Err(error) if P::AFTER_CRASH == AfterCrash::Undo => {
+                Err(undo(plan, hull, operation, P::STEPS.len(), error).await)
+            }
             Err(error) => {
-                finish_later(plan, hull, operation.clone(), entry);
+                finish_later(plan, hull, operation.clone(), &entry);
                 Err(error.context("done, but not yet written down, which is tried again"))
             }
         },
@@ -87,32 +90,57 @@ pub(crate) async fn execute<P: Plan>(mut plan: P, hull: &Hull, operation: &Opera
             hull.journal.forget(operation.as_str()).await;
             Err(error)
         }
-        Err(error) => Err(undo(&mut plan, hull, operation, error).await),
+        Err(error) => Err(undo(plan, hull, operation, reached, error).await),
     }
 }
 
-/// Takes back what a failed plan has done; what cannot be taken back stays in the journal.
-async fn undo<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId, why: ApiError) -> ApiError {
-    let undone = undo_steps(plan, hull, operation).await;
+/// Takes back the steps of a failed plan that were reached; what cannot be taken back now is tried again.
+async fn undo<P: Plan>(mut plan: P, hull: &Hull, operation: &OperationId, reached: usize, why: ApiError) -> ApiError {
+    let undone = undo_steps(&mut plan, hull, operation, reached).await;
     if undone.failures.is_empty() {
         hull.journal.forget(operation.as_str()).await;
+    } else if let Ok(entry) = entry(&plan, operation) {
+        undo_later(plan, hull, operation.clone(), &entry);
     }
     undone.told_with(why)
 }
 
-/// What is deleted is deleted, even when a full disk takes no word of it: the record goes as soon as it can be written.
-fn finish_later<P: Plan>(plan: P, hull: &Hull, operation: OperationId, entry: Entry) {
-    let (hull_for_task, guard) = (hull.clone(), crate::instances::guard(&entry, hull));
+/// What an instance still holds after a failed plan is taken from it as soon as that is possible. Other objects have
+/// nobody who would keep a newer one of their name from being taken for them: what they left waits for the next start.
+fn undo_later<P: Plan>(mut plan: P, hull: &Hull, operation: OperationId, entry: &Entry) {
+    let mut guards = crate::instances::guard(entry, hull);
+    if guards.are_none() {
+        return;
+    }
+    let hull_for_task = hull.clone();
     hull.tasks.spawn(async move {
-        let _guard = guard;
         let hull = hull_for_task;
+        guards.hold().await;
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
-            match finish(plan.clone(), &hull, &operation).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(plan = P::KIND, %operation, %error, "cannot write down the end of a plan"),
-            }
+            let inside = hull.gates.enter(plan.sites()).await;
+            let undone = undo_steps(&mut plan, &hull, &operation, P::STEPS.len()).await;
+            let Some((_, error)) = undone.failures.first() else { break };
+            guards.because(error);
+            drop(inside);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        hull.journal.forget(operation.as_str()).await;
+    });
+}
+
+/// What is deleted is deleted, even when a full disk takes no word of it: the record goes as soon as it can be written.
+fn finish_later<P: Plan>(plan: P, hull: &Hull, operation: OperationId, entry: &Entry) {
+    let (hull_for_task, mut guards) = (hull.clone(), crate::instances::guard(entry, hull));
+    hull.tasks.spawn(async move {
+        let hull = hull_for_task;
+        guards.hold().await;
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = finish(plan.clone(), &hull, &operation).await {
+            tracing::warn!(plan = P::KIND, %operation, %error, "cannot write down the end of a plan");
+            guards.because(&error);
+            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     });
@@ -131,11 +159,11 @@ pub(crate) async fn resume<P: Plan>(entry: &Entry, hull: &Hull) -> Result<bool, 
     tracing::info!(kind = P::KIND, operation = %operation, "taking up a plan that a restart has cut");
     match P::AFTER_CRASH {
         AfterCrash::Finish => {
-            run_steps(&mut plan, hull, &operation).await?;
+            run_steps(&mut plan, hull, &operation, &mut 0).await?;
             finish(plan, hull, &operation).await?;
         }
         AfterCrash::Undo => {
-            let undone = undo_steps(&mut plan, hull, &operation).await;
+            let undone = undo_steps(&mut plan, hull, &operation, P::STEPS.len()).await;
             if let Some((_, error)) = undone.failures.into_iter().next() {
                 return Err(error);
             }
@@ -145,8 +173,15 @@ pub(crate) async fn resume<P: Plan>(entry: &Entry, hull: &Hull) -> Result<bool, 
     Ok(true)
 }
 
-async fn run_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+/// `reached` becomes how many steps were begun.
+async fn run_steps<P: Plan>(
+    plan: &mut P,
+    hull: &Hull,
+    operation: &OperationId,
+    reached: &mut usize,
+) -> Result<(), ApiError> {
     for step in P::STEPS {
+        *reached += 1;
         tracing::debug!(plan = P::KIND, step, operation = %operation, "step");
         plan.run(step, hull, operation).await?;
         reach::<P>(step);
@@ -155,9 +190,9 @@ async fn run_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId) 
 }
 
 /// Never stops at a failure: half a clean-up must be visible, not halved again.
-async fn undo_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId) -> Undone {
+async fn undo_steps<P: Plan>(plan: &mut P, hull: &Hull, operation: &OperationId, reached: usize) -> Undone {
     let mut undone = Undone::default();
-    for step in P::STEPS.iter().rev() {
+    for step in P::STEPS.iter().take(reached).rev() {
         if let Err(error) = plan.undo(step, hull, operation).await {
             tracing::warn!(plan = P::KIND, step, operation = %operation, %error, "cannot undo a step");
             undone.failures.push((step, error));

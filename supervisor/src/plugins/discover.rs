@@ -27,24 +27,27 @@ pub(crate) enum ManifestError {
     Name(String),
     #[error("speaks contract versions {oldest} to {newest}, hulld {} to {}", CONTRACT.oldest, CONTRACT.newest)]
     Contract { oldest: u32, newest: u32 },
-    #[error("has no executable `{}`", .0.display())]
+    #[error("has no program `{}`", .0.display())]
     Executable(PathBuf),
 }
 
 /// All of them by name. Earlier places win: what comes with hulld cannot be replaced from HULL_DIR.
-pub(super) fn installed(executable: &Path, hull_dir: &Path) -> BTreeMap<String, Arc<Installed>> {
+pub(super) fn found(executable: &Path, hull_dir: &Path) -> BTreeMap<String, Arc<Installed>> {
     let mut found = BTreeMap::new();
     let beside = executable.parent().unwrap_or(Path::new("/"));
     for path in entries(beside).into_iter().filter(|path| path.is_file() && path != executable) {
         match embedded(&path) {
-            Ok(Some(manifest)) => add(&mut found, Installed { manifest, executable: path }),
+            Ok(Some(manifest)) => match installed(manifest, path.clone(), None) {
+                Ok(installed) => add(&mut found, installed),
+                Err(error) => skip(&path, &error),
+            },
             Ok(None) => {}
             Err(error) => skip(&path, &error),
         }
     }
     for folder in [beside.join("../lib/hull/plugins"), hull_dir.join("plugins")] {
         for path in entries(&folder).into_iter().filter(|path| path.join("plugin.toml").is_file()) {
-            match in_directory(&path) {
+            match in_directory(&path, None) {
                 Ok(installed) => add(&mut found, installed),
                 Err(error) => skip(&path, &error),
             }
@@ -84,13 +87,33 @@ fn embedded(path: &Path) -> Result<Option<Manifest>, ManifestError> {
 }
 
 /// `NAME/plugin.toml` beside `NAME/NAME`.
-fn in_directory(path: &Path) -> Result<Installed, ManifestError> {
+pub(super) fn in_directory(path: &Path, number: Option<u32>) -> Result<Installed, ManifestError> {
     let manifest = parse(&fs::read_to_string(path.join("plugin.toml"))?)?;
     let executable = path.join(&manifest.name);
-    if !executable.is_file() {
-        return Err(ManifestError::Executable(executable));
+    installed(manifest, executable, number)
+}
+
+/// What a manifest names must be there: it is held open, so that it can be had even when something else lies there.
+fn installed(manifest: Manifest, executable: PathBuf, number: Option<u32>) -> Result<Installed, ManifestError> {
+    let beside = manifest.companions.iter().map(|name| executable.with_file_name(name));
+    let paths = std::iter::once(executable.clone()).chain(beside);
+    let open = |path: PathBuf| match fs::File::open(&path) {
+        Ok(file) if file.metadata().is_ok_and(|status| status.is_file()) => Ok(Arc::new(file)),
+        _ => Err(ManifestError::Executable(path)),
+    };
+    let files = paths.map(open).collect::<Result<_, _>>()?;
+    Ok(Installed { manifest, executable, number, files, fallback: None })
+}
+
+/// The manifest of the plugin `name` in a directory that somebody names: `plugin.toml`, or the one inside the executable.
+pub(super) fn manifest_in(path: &Path, name: &str) -> Result<Manifest, ManifestError> {
+    match fs::read_to_string(path.join("plugin.toml")) {
+        Ok(text) => parse(&text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            embedded(&path.join(name))?.ok_or_else(|| ManifestError::Executable(path.join(name)))
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(Installed { manifest, executable })
 }
 
 pub(crate) fn parse(text: &str) -> Result<Manifest, ManifestError> {
@@ -139,7 +162,7 @@ mod tests {
             fs::write(folder.join("plugin.toml"), text).unwrap();
             fs::write(folder.join(name), "").unwrap();
         }
-        let found = installed(Path::new("/nonexistent/hulld"), place.path());
+        let found = found(Path::new("/nonexistent/hulld"), place.path());
         assert_eq!(found.keys().collect::<Vec<_>>(), ["storage-test"]);
     }
 }

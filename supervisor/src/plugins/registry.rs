@@ -1,6 +1,6 @@
 //! All plugins of one hulld: what is installed, what runs, and a handle to each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,10 +14,12 @@ use tokio_util::task::TaskTracker;
 use super::discover;
 use super::handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
 use super::process::{Installed, Process, ProcessName, Spec, Status};
+use super::replace;
 use super::services::Services;
 use super::source::HandleSource;
 use super::statistics::Statistics;
 use super::upcalls::ProgressReport;
+use super::versions::Versions;
 use crate::cgroups::Cgroups;
 use crate::keeper::KeeperClient;
 
@@ -47,24 +49,44 @@ pub(crate) struct Environment {
     pub(crate) cgroups: Cgroups,
     pub(crate) handles: Arc<dyn HandleSource>,
     pub(crate) progress: broadcast::Sender<ProgressReport>,
+    /// Processes that were given up.
+    pub(crate) failures: broadcast::Sender<PluginFailure>,
     pub(crate) services: Services,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
 
+impl Environment {
+    /// Makes the directory of the plugins' state, too.
+    pub(crate) fn new(settings: Settings) -> Result<Self, PluginsError> {
+        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
+        let path = hull_dir.join("plugins");
+        std::fs::create_dir_all(&path).map_err(|source| PluginsError::StateDirectory { path, source })?;
+        let services = Services::new(keeper.clone());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let progress = broadcast::channel(256).0;
+        let failures = broadcast::channel(64).0;
+        Ok(Self { hull_dir, executable, keeper, cgroups, handles, progress, failures, services, tasks, stop })
+    }
+}
+
 /// The plugins. Cheap to clone.
 #[derive(Clone)]
-pub struct Plugins(Arc<Inner>);
+pub struct Plugins(pub(super) Arc<Inner>);
 
-struct Inner {
-    environment: Arc<Environment>,
+pub(super) struct Inner {
+    pub(super) environment: Arc<Environment>,
+    /// The version of each that is run.
     installed: RwLock<Found>,
+    pub(super) versions: Versions,
+    /// Those that are being replaced.
+    pub(super) changing: Mutex<BTreeSet<String>>,
     processes: Mutex<BTreeMap<ProcessName, Arc<Process>>>,
     /// By plugin; a description changes only with the program.
     descriptions: Mutex<BTreeMap<String, Arc<Description>>>,
 }
 
-/// What lay on disk when it was last looked at.
+/// What lay on disk when it was last looked at, or was chosen in its place.
 struct Found {
     installed: BTreeMap<String, Arc<Installed>>,
     at: Instant,
@@ -72,6 +94,15 @@ struct Found {
 
 /// What is missing is looked for again, but not for every request that misses it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A plugin's process was given up.
+#[derive(Clone, Debug)]
+pub struct PluginFailure {
+    pub plugin: String,
+    /// `storage-dir@default`
+    pub process: String,
+    pub reason: String,
+}
 
 /// A plugin, for lists.
 #[derive(Clone, Debug)]
@@ -86,8 +117,13 @@ pub struct PluginSummary {
 pub enum PluginState {
     Stopped,
     Starting,
-    Ready { pid: i32 },
-    Failed { reason: String },
+    Ready {
+        pid: i32,
+    },
+    /// Quarantined.
+    Failed {
+        reason: String,
+    },
 }
 
 /// `storage-dir`: how a driver's plugin is called.
@@ -104,34 +140,23 @@ pub(crate) fn plugin_name(kind: PluginKind, driver: &str) -> String {
 impl Plugins {
     /// Finds the plugins. None is started before it is needed.
     pub async fn start(settings: Settings) -> Result<Self, PluginsError> {
-        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
-        let state = hull_dir.join("plugins");
-        std::fs::create_dir_all(&state).map_err(|source| PluginsError::StateDirectory { path: state, source })?;
+        let environment = Environment::new(settings)?;
+        let versions = Versions::new(&environment.hull_dir);
         let looking = {
-            let (executable, hull_dir) = (executable.clone(), hull_dir.clone());
-            tokio::task::spawn_blocking(move || discover::installed(&executable, &hull_dir))
-        };
-        let services = Services::new(keeper.clone());
-        let environment = Environment {
-            hull_dir,
-            executable,
-            keeper,
-            cgroups,
-            handles,
-            progress: broadcast::channel(256).0,
-            services,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            let (executable, hull_dir) = (environment.executable.clone(), environment.hull_dir.clone());
+            let versions = versions.clone();
+            tokio::task::spawn_blocking(move || replace::chosen(&versions, discover::found(&executable, &hull_dir)))
         };
         let environment = Arc::new(environment);
+        super::sandbox::forget_ended_processes(&environment.keeper).await;
         environment.services.adopt(&environment).await;
-        let predecessors = super::sandbox::predecessors(&environment.keeper).await;
-        environment.tasks.spawn(super::sandbox::bury(environment.keeper.clone(), predecessors));
         let installed = looking.await.map_err(PluginsError::Discovery)?;
         let installed = RwLock::new(Found { installed, at: Instant::now() });
         Ok(Self(Arc::new(Inner {
             environment,
             installed,
+            versions,
+            changing: Mutex::default(),
             processes: Mutex::default(),
             descriptions: Mutex::default(),
         })))
@@ -175,15 +200,7 @@ impl Plugins {
 
     /// Whether a driver is there now: installed, and its program not taken away.
     pub(crate) fn is_there(&self, kind: PluginKind, driver: &str) -> bool {
-        self.installed(&plugin_name(kind, driver)).is_some_and(|installed| installed.executable.exists())
-    }
-
-    fn installed(&self, plugin: &str) -> Option<Arc<Installed>> {
-        let known = self.found().installed.get(plugin).cloned();
-        if known.is_none() && self.look_again() {
-            return self.found().installed.get(plugin).cloned();
-        }
-        known
+        self.installed(&plugin_name(kind, driver)).is_ok_and(|installed| installed.executable.exists())
     }
 
     /// Something is missing: perhaps it has come meanwhile. Returns whether anything is new.
@@ -195,7 +212,7 @@ impl Plugins {
         let environment = &self.0.environment;
         let before = found.installed.len();
         // What is known stays as it is: its processes run with it.
-        for (name, installed) in discover::installed(&environment.executable, &environment.hull_dir) {
+        for (name, installed) in discover::found(&environment.executable, &environment.hull_dir) {
             found.installed.entry(name).or_insert(installed);
         }
         found.at = Instant::now();
@@ -230,8 +247,7 @@ impl Plugins {
         let process = self.process(kind, driver, None)?;
         let described = process.describe().await;
         if kind == PluginKind::Storage {
-            let mut processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
-            processes.remove(&process.spec.name);
+            self.forget(&process);
         }
         let description = described?;
         known().insert(plugin, description.clone());
@@ -252,39 +268,63 @@ impl Plugins {
 
     /// What is installed and what of it runs.
     pub fn list(&self) -> Vec<PluginSummary> {
-        let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
-        let summary = |(name, installed): (&String, &Arc<Installed>)| PluginSummary {
+        let summary = |installed: Arc<Installed>| PluginSummary {
             manifest: installed.manifest.clone(),
             executable: installed.executable.clone(),
-            processes: (processes.values().filter(|process| process.plugin() == name))
+            processes: (self.processes_of(&installed.manifest.name).iter())
                 .map(|process| (process.spec.name.to_string(), state_of(&process.status())))
                 .collect(),
         };
-        self.found().installed.iter().map(summary).collect()
+        self.all_installed().into_iter().map(summary).collect()
+    }
+
+    /// The version of each plugin that is run.
+    pub(super) fn all_installed(&self) -> Vec<Arc<Installed>> {
+        self.found().installed.values().cloned().collect()
     }
 
     /// What is installed here and would not be for an hulld at `executable`.
     pub(crate) fn missing_beside(&self, executable: &Path) -> Vec<String> {
-        let there = discover::installed(executable, &self.0.environment.hull_dir);
+        let there = discover::found(executable, &self.0.environment.hull_dir);
         self.found().installed.keys().filter(|name| !there.contains_key(*name)).cloned().collect()
     }
 
-    /// Ends all processes of a plugin and starts them anew, quarantined ones too.
-    ///
     /// # Errors
     /// `NotFound`: no such plugin is installed.
-    pub async fn restart(&self, plugin: &str) -> Result<(), DriverError> {
-        if self.installed(plugin).is_none() {
-            return Err(DriverError::not_found(format!("no plugin `{plugin}` is installed")));
+    pub(super) fn installed(&self, plugin: &str) -> Result<Arc<Installed>, DriverError> {
+        let known = || self.found().installed.get(plugin).cloned();
+        let found = known().or_else(|| if self.look_again() { known() } else { None });
+        found.ok_or_else(|| DriverError::not_found(format!("no plugin `{plugin}` is installed")))
+    }
+
+    pub(super) fn processes_of(&self, plugin: &str) -> Vec<Arc<Process>> {
+        let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        processes.values().filter(|process| process.plugin() == plugin).cloned().collect()
+    }
+
+    /// Makes `new` the version that is run, if all processes run it; else returns one that does not.
+    pub(super) fn settle(&self, new: &Arc<Installed>) -> Option<Arc<Process>> {
+        let plugin = &new.manifest.name;
+        // Whoever makes a process holds this lock: none is made of the old version behind our back.
+        let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = processes.values().filter(|process| process.plugin() == plugin);
+        let other = own.find(|process| !Arc::ptr_eq(&process.facts().installed, new));
+        if other.is_none() {
+            let mut found = self.0.installed.write().unwrap_or_else(PoisonError::into_inner);
+            found.installed.insert(plugin.clone(), new.clone());
+            self.0.descriptions.lock().unwrap_or_else(PoisonError::into_inner).remove(plugin);
         }
-        let processes: Vec<_> = {
-            let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
-            processes.values().filter(|process| process.plugin() == plugin).cloned().collect()
-        };
-        for process in processes {
-            process.restart().await;
-        }
-        Ok(())
+        other.cloned()
+    }
+
+    /// Drops a process that belongs to no pool.
+    pub(super) fn forget(&self, process: &Process) {
+        self.0.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&process.spec.name);
+    }
+
+    /// Every process that is given up, from now on.
+    pub(crate) fn failures(&self) -> broadcast::Receiver<PluginFailure> {
+        self.0.environment.failures.subscribe()
     }
 
     /// Every process there is now.
@@ -333,26 +373,26 @@ impl Plugins {
         Err(error)
     }
 
-    fn process(
+    pub(super) fn process(
         &self,
         kind: PluginKind,
         driver: &str,
         pool: Option<(&PoolName, &Path)>,
     ) -> Result<Arc<Process>, DriverError> {
         let plugin = plugin_name(kind, driver);
-        let Some(installed) = self.installed(&plugin) else {
+        let mut processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(installed) = self.installed(&plugin) else {
             let message = format!("no {kind:?} driver `{driver}` is installed").to_lowercase();
             let known = self.drivers(kind).join("`, `");
             return Err(DriverError::new(Code::NotFound, message).hint(format!("installed are: `{known}`")));
         };
         let name = ProcessName { plugin, pool: pool.map(|(pool, _)| pool.clone()) };
-        let mut processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let source = pool.map(|(_, source)| source.to_owned());
         if let Some(process) = processes.get(&name).filter(|process| process.spec.pool_source == source) {
             return Ok(process.clone());
         }
         let environment = self.0.environment.clone();
-        let statistics = Statistics::default();
+        let statistics = Arc::new(Statistics::default());
         let spec = Spec { name: name.clone(), installed, pool_source: source, environment, statistics };
         let process = Process::new(spec);
         processes.insert(name, process.clone());

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::{Output, Spec};
 use super::registry::{Environment, chain};
-use super::sandbox::{self, Target};
+use super::sandbox::{self, Refusals, Target};
 use crate::keeper::{KeeperClient, ended};
 
 const PREFIX: &str = "service/";
@@ -25,6 +25,8 @@ const RECORD: &str = "/record";
 const PROCESS: &str = "/process";
 /// The reading end of its output: kept too, so that the service can go on writing while there is no supervisor.
 const OUTPUT: &str = "/output";
+/// The listening end of its system call filter, so that it need not wait for long when there is no supervisor.
+const REFUSALS: &str = "/refusals";
 /// How long a service has for its own end before it is killed.
 const POLITENESS: Duration = Duration::from_secs(3);
 const DYING: Duration = Duration::from_secs(2);
@@ -66,6 +68,9 @@ impl Services {
                     if let Ok(Some(output)) = self.keeper.fetch(&format!("{PREFIX}{name}{OUTPUT}")).await {
                         follow(environment, name, output);
                     }
+                    if let Ok(Some(listener)) = self.keeper.fetch(&format!("{PREFIX}{name}{REFUSALS}")).await {
+                        listen(environment, Refusals::again(name, listener));
+                    }
                     *self.slot(name).lock().await = Some(service);
                 }
                 Ok(None) => {}
@@ -83,8 +88,9 @@ impl Services {
         if let Some(running) = slot.as_ref().filter(|service| service.record.spec == spec && service.lives()) {
             return running.descriptor();
         }
-        if let Some(old) = slot.take() {
-            self.end(plugin, &name, old).await?;
+        match slot.take() {
+            Some(old) => self.end(plugin, &name, old).await?,
+            None => end_unknown(plugin, &name).await,
         }
         let service = self.spawn(plugin, &name, spec).await?;
         let descriptor = service.descriptor();
@@ -143,7 +149,12 @@ impl Services {
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|error| failed(&error))?;
         let child = sandbox::spawn(&environment.executable, &plan, &[], theirs.as_fd(), Target::Keeper).await;
-        let child = child.map_err(|error| failed(&chain(&error)))?;
+        let mut child = child.map_err(|error| failed(&chain(&error)))?;
+        if let Some(refusals) = child.take_refusals() {
+            let key = format!("{PREFIX}{name}{REFUSALS}");
+            self.keeper.store(&key, refusals.listener()).await.map_err(|error| failed(&error))?;
+            listen(environment, refusals);
+        }
         self.keeper.store(&format!("{PREFIX}{name}{OUTPUT}"), output.as_fd()).await.map_err(|error| failed(&error))?;
         follow(environment, name, output);
         let process = child.process().try_clone_to_owned().map_err(|error| failed(&error))?;
@@ -186,7 +197,7 @@ impl Services {
     }
 
     async fn forget(&self, name: &str) {
-        for part in [RECORD, PROCESS, OUTPUT] {
+        for part in [RECORD, PROCESS, OUTPUT, REFUSALS] {
             if let Err(error) = self.keeper.discard(&format!("{PREFIX}{name}{part}")).await {
                 tracing::warn!(service = name, %error, "the keeper keeps an ended service");
             }
@@ -215,6 +226,23 @@ fn follow(environment: &Environment, name: &str, output: OwnedFd) {
             tracing::debug!(%error, "a service's output is lost");
         }
     });
+}
+
+/// Answers and logs what a service's filter refuses. Ends with the service, or with hulld.
+fn listen(environment: &Environment, refusals: Refusals) {
+    let stop = environment.stop.clone();
+    environment.tasks.spawn(async move { stop.run_until_cancelled(refusals.follow()).await });
+}
+
+/// A service that a keeper started which has ended since: nobody knows it any more, and it holds what its successor needs.
+async fn end_unknown(plugin: &Spec, name: &str) {
+    let group = plugin.environment.cgroups.service(&name.replace('/', "."));
+    if !group.processes().is_empty() {
+        tracing::info!(service = name, "ending the service of an earlier keeper");
+        if let Err(error) = group.kill_all(DYING).await {
+            tracing::warn!(service = name, error = chain(&error), "a service of an earlier keeper lives on");
+        }
+    }
 }
 
 /// SIGTERM, then SIGKILL, both bounded.

@@ -19,7 +19,8 @@ pub(crate) fn routes() -> Router<Hull> {
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
-    let profiles = if scope.is_elsewhere() { Vec::new() } else { hull.profiles.all() };
+    scope.require_project_of_list("Failed loading project \"NAME\"")?;
+    let profiles = hull.profiles.all();
     if scope.recursion() == 0 {
         return sync(&profiles.iter().map(|profile| profile.name.url()).collect::<Vec<_>>());
     }

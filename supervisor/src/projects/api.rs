@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
+use http::StatusCode;
 use hull_api::{Config, Project};
 
 use crate::api::{ApiError, Reply, Scope, sync, sync_tagged};
@@ -12,9 +13,10 @@ const DEFAULT: &str = "default";
 const URL: &str = "/1.0/projects/default";
 
 pub(crate) fn routes() -> Router<Hull> {
-    Router::new()
-        .route("/1.0/projects", get(list).post(refuse))
-        .route("/1.0/projects/{name}", get(show).put(refuse).patch(refuse).post(refuse).delete(refuse))
+    Router::new().route("/1.0/projects", get(list).post(refuse)).route(
+        "/1.0/projects/{name}",
+        get(show).put(refuse_one).patch(refuse_one).post(refuse_rename).delete(refuse_delete),
+    )
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
@@ -22,11 +24,28 @@ async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
 }
 
 async fn show(State(hull): State<Hull>, Path(name): Path<String>) -> Reply {
-    if name != DEFAULT {
-        return Err(ApiError::not_found("Project not found"));
-    }
+    known(&name)?;
     let project = default_project(&hull);
     sync_tagged(&project, &project.clone().writable())
+}
+
+async fn refuse_one(Path(name): Path<String>) -> Reply {
+    known(&name)?;
+    refuse().await
+}
+
+async fn refuse_rename(Path(name): Path<String>) -> Reply {
+    known(&name)?;
+    Err(ApiError::new(StatusCode::FORBIDDEN, "The 'default' project cannot be renamed"))
+}
+
+async fn refuse_delete(Path(name): Path<String>) -> Reply {
+    known(&name)?;
+    Err(ApiError::new(StatusCode::FORBIDDEN, "The 'default' project cannot be deleted"))
+}
+
+fn known(name: &str) -> Result<(), ApiError> {
+    if name == DEFAULT { Ok(()) } else { Err(ApiError::not_found("Project not found")) }
 }
 
 async fn refuse() -> Reply {

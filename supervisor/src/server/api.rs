@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::environment::environment;
 use super::extensions::EXTENSIONS;
 use super::{config, resources, store};
-use crate::api::{ApiError, Json, Peer, Reply, Scope, check_etag, empty, sync, sync_tagged};
+use crate::api::{ApiError, Json, Peer, Reply, check_etag, empty, sync, sync_tagged};
 use crate::hull::Hull;
 
 pub(crate) fn routes() -> Router<Hull> {
@@ -26,8 +26,7 @@ pub(crate) fn routes() -> Router<Hull> {
         .route("/internal/shutdown", put(shut_down))
 }
 
-async fn show(State(hull): State<Hull>, scope: Scope) -> Reply {
-    scope.require_project()?;
+async fn show(State(hull): State<Hull>) -> Reply {
     let config = hull.server.config();
     let server = hull_api::Server {
         config: config.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).collect(),

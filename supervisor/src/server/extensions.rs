@@ -1,4 +1,4 @@
-//! The API extensions that clients may rely on: exactly those of LXD 5.0 that work here.
+//! The API extensions that clients may rely on: exactly those of LXD 5.0 that work here, and Hull's own.
 
 /// In LXD's order.
 pub(super) const EXTENSIONS: &[&str] = &[
@@ -11,6 +11,7 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "container_cpu_time",
     "network",
     "profile_usedby",
+    "container_exec_recording",
     "container_exec_signal_handling",
     "container_image_properties",
     "network_firewall_filtering",
@@ -52,6 +53,7 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "api_os",
     "network_dns_search",
     "usedby_consistency",
+    "instance_bulk_state_change",
     "storage_volume_state",
     "warnings",
     "server_supported_storage_drivers",
@@ -60,6 +62,8 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "instance_get_full",
     "event_project",
     "storage_volume_state_total",
+    // Hull's own.
+    "plugins",
 ];
 
 #[cfg(test)]

@@ -5,8 +5,11 @@
 
 mod api;
 mod config;
+mod cpu;
 mod environment;
 mod extensions;
+mod memory;
+mod pci;
 mod registry;
 mod resources;
 mod store;

@@ -14,6 +14,7 @@ use super::model::Pool;
 use super::{create, delete, mount, volumes_api};
 use crate::api::{Json, Reply, Scope, created, empty, sync, sync_tagged};
 use crate::hull::Hull;
+use crate::look;
 use crate::used_by;
 
 pub(crate) fn routes() -> Router<Hull> {
@@ -29,7 +30,8 @@ async fn list(State(hull): State<Hull>, scope: Scope) -> Reply {
     if scope.recursion() == 0 {
         return sync(&pools.iter().map(|pool| pool.url()).collect::<Vec<_>>());
     }
-    sync(&pools.iter().map(|pool| rendered(&hull, pool)).collect::<Vec<_>>())
+    let all = pools.iter().map(|pool| rendered(&hull, pool));
+    sync(&futures::future::join_all(all).await)
 }
 
 async fn make(State(hull): State<Hull>, Json(post): Json<StoragePoolsPost>) -> Reply {
@@ -38,7 +40,7 @@ async fn make(State(hull): State<Hull>, Json(post): Json<StoragePoolsPost>) -> R
 
 async fn show(State(hull): State<Hull>, Path(pool): Path<String>) -> Reply {
     let pool = hull.storage.by_text(&pool)?;
-    sync_tagged(&rendered(&hull, &pool), &pool.writable())
+    sync_tagged(&rendered(&hull, &pool).await, &pool.writable())
 }
 
 async fn put(
@@ -75,20 +77,20 @@ async fn resources(State(hull): State<Hull>, Path(pool): Path<String>) -> Reply 
     })
 }
 
-fn rendered(hull: &Hull, pool: &Pool) -> hull_api::StoragePool {
+async fn rendered(hull: &Hull, pool: &Pool) -> hull_api::StoragePool {
     hull_api::StoragePool {
         config: pool.config.clone(),
         description: pool.description.clone(),
         name: pool.name.to_string(),
         driver: pool.driver.clone(),
         used_by: used_by::pool(hull, &pool.name),
-        status: status(hull, pool).to_owned(),
+        status: status(hull, pool).await.to_owned(),
         locations: vec!["none".to_owned()],
     }
 }
 
 /// Cheap: a pool that is broken in a way only its driver can see says so when it is used.
-fn status(hull: &Hull, pool: &Pool) -> &'static str {
+async fn status(hull: &Hull, pool: &Pool) -> &'static str {
     let installed = hull.plugins.is_there(PluginKind::Storage, &pool.driver);
-    if installed && mount::source(hull, pool).exists() { "Created" } else { "Unavailable" }
+    if installed && look::exists(&mount::source(hull, pool)).await { "Created" } else { "Unavailable" }
 }

@@ -9,6 +9,7 @@ use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plugins::StorageHandle;
+use crate::warnings::Kind;
 
 /// Volume names in one call: they must fit a frame of 64 KiB.
 const BATCH: usize = 128;
@@ -34,8 +35,11 @@ async fn compare(hull: &Hull, name: &PoolName) -> Result<(), ApiError> {
     let handle = hull.storage.handle(hull, &pool).await?;
     let known: Vec<VolumeName> = hull.storage.volumes(name).iter().map(|volume| volume.name.clone()).collect();
     let Reconciled { missing, unknown } = reconcile(&handle, &known).await?;
-    for volume in missing {
-        tracing::warn!(pool = %name, volume, "the pool does not hold a volume that it should");
+    if missing.is_empty() {
+        hull.warnings.resolve(Kind::VolumesMissing, &pool.url());
+    } else {
+        tracing::warn!(pool = %name, ?missing, "the pool does not hold volumes that it should");
+        hull.warnings.raise(Kind::VolumesMissing, &pool.url(), missing.join(", "));
     }
     if !unknown.is_empty() {
         tracing::info!(pool = %name, ?unknown, "removing from the pool what nobody owns");

@@ -15,6 +15,7 @@ use super::{mount, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::look;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
 
@@ -36,8 +37,8 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     validate::pool(&description, &config)?;
     let place = match config.get(SOURCE) {
         Some(source) => {
-            validate::source_directory(source)?;
-            not_taken(hull, Path::new(source))?;
+            validate::source_directory(source).await?;
+            not_taken(hull, Path::new(source)).await?;
             Place::Given
         }
         None => Place::Own,
@@ -51,15 +52,19 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
 }
 
 /// Two pools in one directory would delete each other's volumes.
-fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
-    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let wanted = canonical(source);
-    match hull.storage.pools().iter().find(|pool| canonical(&mount::source(hull, pool)) == wanted) {
-        Some(pool) => {
-            Err(ApiError::conflict(format!("Source path '{}' is used by pool \"{}\"", source.display(), pool.name)))
+async fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
+    let canonical = async |path: &Path| {
+        let found = look::at(path, Path::canonicalize).await;
+        found.ok().and_then(Result::ok).unwrap_or_else(|| path.to_owned()) // gone, or it hangs: by its name
+    };
+    let wanted = canonical(source).await;
+    for (pool, place) in hull.storage.sources(hull) {
+        if canonical(&place).await == wanted {
+            let message = format!("Source path '{}' is used by pool \"{pool}\"", source.display());
+            return Err(ApiError::conflict(message));
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// Whose directory a pool is in.
@@ -104,7 +109,8 @@ impl Plan for CreatePool {
         if step == "directory" {
             return remove_directory(hull, &self.pool, self.place);
         }
-        if hull.storage.find(self.pool.name.as_str()).is_some() || !mount::source(hull, &self.pool).exists() {
+        if hull.storage.find(self.pool.name.as_str()).is_some() || !look::exists(&mount::source(hull, &self.pool)).await
+        {
             return Ok(());
         }
         let deleted = hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await;
@@ -131,7 +137,7 @@ fn make_directory(hull: &Hull, pool: &Pool, place: Place) -> Result<(), ApiError
         return Ok(());
     }
     let path = mount::source(hull, pool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path).and_then(|()| {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).and_then(|()| {
         let parent = path.parent().unwrap_or(Path::new("/"));
         std::fs::File::open(parent)?.sync_all() // the pool must not outlive a power failure without its directory
     });

@@ -27,7 +27,7 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
     let content = match post.content_type.as_str() {
         "" | "filesystem" => "filesystem",
         "block" => "block",
-        other => return Err(ApiError::bad_request(format!("Invalid content type {other:?}"))),
+        other => return Err(ApiError::bad_request(format!("Invalid volume content type name: {other:?}"))),
     };
     hull.recovery.through(Noun::Storage).await;
     let _changing = hull.storage.changing(pool.name.as_str()).await;

@@ -10,6 +10,7 @@ use super::{mount, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::look;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
 use crate::used_by;
@@ -46,7 +47,7 @@ impl Plan for DeletePool {
         if step == "directory" {
             return create::remove_directory(hull, &self.pool, self.place);
         }
-        if !mount::source(hull, &self.pool).exists() {
+        if !look::exists(&mount::source(hull, &self.pool)).await {
             return Ok(()); // its place is gone: nothing is left to delete there
         }
         match hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await {

@@ -96,7 +96,7 @@ impl VolumeKind {
 /// A custom volume's name as a client writes it.
 pub(super) fn custom_name(text: &str) -> Result<VolumeName, ApiError> {
     match text {
-        "" => Err(ApiError::bad_request("You must provide a name of the storage volume")),
+        "" => Err(ApiError::bad_request("No name provided")),
         _ if text.contains('/') => Err(ApiError::bad_request("Storage volume names may not contain slashes")),
         _ => Ok(VolumeName::new(format!("custom/{text}"))?),
     }

@@ -13,7 +13,9 @@ use super::registry::Storage;
 use super::validate::SOURCE;
 use crate::api::ApiError;
 use crate::hull::Hull;
+use crate::look;
 use crate::plugins::StorageHandle;
+use crate::warnings::Kind;
 
 impl Storage {
     /// The process that serves the pool. It opens the pool on its first call, and again after a restart.
@@ -25,7 +27,12 @@ impl Storage {
         let source = source(hull, pool);
         let handle = hull.plugins.storage(&pool.name, &pool.driver, &source);
         let handle = handle.map_err(|error| unavailable(pool, error.into()))?;
-        let found = identity(&source).map_err(|error| unavailable(pool, missing(&source, error)))?;
+        let found = match look::at(&source, identity).await {
+            Ok(found) => found.map_err(|error| missing(&source, error)),
+            Err(silent) => Err(ApiError::overloaded(silent.to_string())),
+        };
+        let found = found.map_err(|error| self.is_absent(hull, pool, unavailable(pool, error)))?;
+        self.is_present(hull, pool);
         let before = self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.name.clone(), found);
         if before.is_some_and(|before| before != found) {
             tracing::info!(pool = %pool.name, source = %source.display(), "another directory is at the pool's place");
@@ -56,6 +63,20 @@ impl Storage {
 }
 
 impl Storage {
+    fn is_absent(&self, hull: &Hull, pool: &Pool, error: ApiError) -> ApiError {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.name.clone());
+        hull.warnings.raise(Kind::PoolUnavailable, &pool.url(), error.message.clone());
+        error
+    }
+
+    fn is_present(&self, hull: &Hull, pool: &Pool) {
+        let was_absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&pool.name);
+        let first = !self.places.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&pool.name);
+        if was_absent || first {
+            hull.warnings.resolve(Kind::PoolUnavailable, &pool.url());
+        }
+    }
+
     /// Where each pool is.
     pub(crate) fn sources(&self, hull: &Hull) -> Vec<(PoolName, PathBuf)> {
         self.pools().iter().map(|pool| (pool.name.clone(), source(hull, pool))).collect()

@@ -18,6 +18,8 @@ pub(crate) struct Storage {
     pub(super) deleted: Mutex<BTreeSet<PoolName>>,
     /// Which directory was at each pool's place when it was last used.
     pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
+    /// Pools whose directory was not there when it was looked for.
+    pub(super) absent: Mutex<BTreeSet<PoolName>>,
     /// One pool is made at a time: no two in the same place.
     pub(super) making: tokio::sync::Mutex<()>,
     /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
@@ -43,6 +45,7 @@ impl Storage {
             known: RwLock::new(known),
             deleted: Mutex::default(),
             places: Mutex::default(),
+            absent: Mutex::default(),
             making: tokio::sync::Mutex::new(()),
             changing: Mutex::default(),
         })

@@ -6,6 +6,7 @@ use hull_plugin::{ConfigKey, ConfigMap, Description, ValueKind};
 
 use crate::api::ApiError;
 use crate::instances::validate::check_value;
+use crate::look;
 
 /// The key that says where a pool is. What it means is the driver's; that a directory of this name must exist is not.
 pub(super) const SOURCE: &str = "source";
@@ -29,9 +30,9 @@ pub(super) fn volume(description: &Description, volume: &str, config: &ConfigMap
 }
 
 /// A directory given by the administrator.
-pub(super) fn source_directory(source: &str) -> Result<(), ApiError> {
+pub(super) async fn source_directory(source: &str) -> Result<(), ApiError> {
     let path = Path::new(source);
-    if !path.is_absolute() || !path.is_dir() {
+    if !path.is_absolute() || !look::at(path, Path::is_dir).await.unwrap_or(false) {
         return Err(ApiError::bad_request(format!("Source path '{source}' doesn't exist")));
     }
     Ok(())

@@ -13,6 +13,7 @@ use super::change::{self, Change, Patch};
 use super::custom;
 use super::model::{Pool, VolumeKind, VolumeRow};
 use crate::api::{ApiError, Json, Reply, Scope, created, empty, sync, sync_tagged};
+use crate::filter::Filter;
 use crate::hull::Hull;
 use crate::used_by;
 
@@ -25,6 +26,8 @@ pub(super) fn routes() -> Router<Hull> {
             get(show).put(put).patch(patch).post(rename).delete(remove),
         )
         .route("/1.0/storage-pools/{pool}/volumes/{kind}/{name}/state", get(state))
+        .route("/1.0/storage-pools/{pool}/volumes/{kind}/{name}/snapshots", get(none_yet))
+        .route("/1.0/storage-pools/{pool}/volumes/{kind}/{name}/backups", get(none_yet))
 }
 
 async fn list(State(hull): State<Hull>, scope: Scope, Path(pool): Path<String>) -> Reply {
@@ -37,8 +40,12 @@ async fn list_kind(State(hull): State<Hull>, scope: Scope, Path((pool, kind)): P
 
 fn listed(hull: &Hull, scope: &Scope, pool: &str, kind: Option<VolumeKind>) -> Reply {
     let pool = hull.storage.by_text(pool)?;
-    let mut volumes = if scope.is_elsewhere() { Vec::new() } else { hull.storage.volumes(&pool.name) };
+    scope.require_project_of_list("Failed loading project \"NAME\"")?;
+    let mut volumes = hull.storage.volumes(&pool.name);
     volumes.retain(|volume| kind.is_none_or(|kind| volume.name.parts().0 == kind.word()));
+    if let Some(filter) = Filter::parse(scope.value("filter"))? {
+        volumes.retain(|volume| filter.matches(&rendered(hull, volume)));
+    }
     if scope.recursion() == 0 {
         return sync(&volumes.iter().map(|volume| volume.url()).collect::<Vec<_>>());
     }
@@ -138,6 +145,13 @@ async fn state(State(hull): State<Hull>, scope: Scope, Path(path): Path<(String,
     let (pool, volume) = found(&hull, &path)?;
     let usage = hull.storage.handle(&hull, &pool).await?.volume_usage(&volume.name).await?;
     sync(&json!({"usage": {"used": usage.bytes_used, "total": usage.bytes_total}}))
+}
+
+/// Hull makes no snapshots and backups of volumes yet, so there is none to list.
+async fn none_yet(State(hull): State<Hull>, scope: Scope, Path(path): Path<(String, String, String)>) -> Reply {
+    scope.require_project()?;
+    found(&hull, &path)?;
+    sync(&Vec::<String>::new())
 }
 
 fn found(

@@ -9,6 +9,7 @@ pub(crate) enum Kind {
     PluginOutOfService,
     PluginKeepsEnding,
     PoolUnavailable,
+    VolumesMissing,
     NetworkUnavailable,
     AutostartFailed,
 }
@@ -19,6 +20,7 @@ impl Kind {
             Self::PluginOutOfService => "Plugin out of service",
             Self::PluginKeepsEnding => "Plugin keeps ending",
             Self::PoolUnavailable => "Storage pool unavailable",
+            Self::VolumesMissing => "Volumes missing in storage pool",
             Self::NetworkUnavailable => "Network unavailable",
             Self::AutostartFailed => "Failed to autostart instance",
         }
@@ -26,7 +28,9 @@ impl Kind {
 
     pub(super) fn severity(self) -> &'static str {
         match self {
-            Self::PluginOutOfService | Self::PoolUnavailable | Self::NetworkUnavailable => "high",
+            Self::PluginOutOfService | Self::PoolUnavailable | Self::VolumesMissing | Self::NetworkUnavailable => {
+                "high"
+            }
             Self::PluginKeepsEnding => "moderate",
             Self::AutostartFailed => "low",
         }

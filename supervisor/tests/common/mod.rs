@@ -1,6 +1,9 @@
 //! A HULL_DIR of its own with the probe plugin, and everything below the state layer.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)] // each test file uses its part; this is test code
 
+pub(crate) mod hostile;
+pub(crate) mod walls;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -14,11 +17,14 @@ pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let hulld = PathBuf::from(env!("CARGO_BIN_EXE_hulld"));
-        let probe = hulld.with_file_name("examples").join("storage-probe");
-        assert!(probe.is_file(), "`cargo test` builds the examples: {}", probe.display());
+        let example = |name| hulld.with_file_name("examples").join(name);
+        let (probe, hostile) = (example("storage-probe"), example("hostile"));
+        assert!(probe.is_file() && hostile.is_file(), "`cargo test` builds the examples: {}", probe.display());
         let place = hulld.with_file_name("hulld-tests");
         std::fs::create_dir_all(&place).unwrap();
-        for (from, name) in [(&hulld, "hulld"), (&probe, "storage-probe")] {
+        for (from, name) in
+            [(&hulld, "hulld"), (&probe, "storage-probe"), (&hostile, "hostile"), (&hostile, "hull-init")]
+        {
             let (to, fresh) = (place.join(name), place.join(format!("{name}.{}", std::process::id())));
             std::fs::copy(from, &fresh).unwrap();
             std::fs::rename(&fresh, &to).unwrap(); // parallel tests never see half a program
@@ -46,22 +52,36 @@ impl Host {
         let keeper = KeeperClient::connect(socket).unwrap();
         let cgroups = Cgroups::open(directory.path()).unwrap();
         std::fs::create_dir(directory.path().join("pool")).unwrap();
-        let settings = Settings {
-            hull_dir: directory.path().to_owned(),
-            executable: programs().join("hulld"),
-            keeper: keeper.clone(),
-            cgroups: cgroups.clone(),
-            handles,
-        };
-        let plugins = Plugins::start(settings).await.unwrap();
+        let plugins = plugins(directory.path(), &keeper, &cgroups, handles).await;
         Self { directory, plugins, keeper, cgroups }
+    }
+
+    /// As after a restart of hulld.
+    pub(crate) async fn restart(&mut self) {
+        self.plugins.shutdown().await;
+        let handles = std::sync::Arc::new(hulld::plugins::NoHandles);
+        self.plugins = plugins(self.directory.path(), &self.keeper, &self.cgroups, handles).await;
     }
 
     /// The probe on a pool; a namespace's root must be able to write in it.
     pub(crate) fn pool(&self) -> StorageHandle {
+        self.pool_named("default")
+    }
+
+    pub(crate) fn pool_named(&self, name: &str) -> StorageHandle {
         let source = self.directory.path().join("pool");
         Command::new("chmod").arg("777").arg(&source).status().unwrap();
-        self.plugins.storage(&"default".parse().unwrap(), "probe", &source).unwrap()
+        self.plugins.storage(&name.parse().unwrap(), "probe", &source).unwrap()
+    }
+
+    /// A version of the probe with a program that the manifest says is `version`, and lines on top of the usual manifest.
+    pub(crate) fn version(&self, version: &str, change: impl Fn(String) -> String) -> PathBuf {
+        let folder = self.directory.path().join(format!("version-{version}"));
+        std::fs::create_dir(&folder).unwrap();
+        let manifest = include_str!("../fixtures/storage-probe.toml").replace("\"0.1.0\"", &format!("\"{version}\""));
+        std::fs::write(folder.join("plugin.toml"), change(manifest)).unwrap();
+        std::fs::copy(programs().join("storage-probe"), folder.join("storage-probe")).unwrap();
+        folder
     }
 
     /// Ends everything and proves that nothing is left.
@@ -70,6 +90,22 @@ impl Host {
         self.cgroups.all().kill_all(std::time::Duration::from_secs(5)).await.unwrap();
         self.cgroups.all().remove().await.unwrap();
     }
+}
+
+async fn plugins(
+    directory: &Path,
+    keeper: &KeeperClient,
+    cgroups: &Cgroups,
+    handles: std::sync::Arc<dyn HandleSource>,
+) -> Plugins {
+    let settings = Settings {
+        hull_dir: directory.to_owned(),
+        executable: programs().join("hulld"),
+        keeper: keeper.clone(),
+        cgroups: cgroups.clone(),
+        handles,
+    };
+    Plugins::start(settings).await.unwrap()
 }
 
 /// Gives the probe an order; the answer is a number or the text of what happened.

@@ -47,10 +47,10 @@ impl Remove {
 impl Rename {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let mut settings = cx.settings.clone();
+        let Some(target) = settings.aliases.remove(&self.alias) else { bail!("Alias {} doesn't exist", self.alias) };
         if settings.aliases.contains_key(&self.new_name) {
             bail!("Alias {} already exists", self.new_name);
         }
-        let Some(target) = settings.aliases.remove(&self.alias) else { bail!("Alias {} doesn't exist", self.alias) };
         settings.aliases.insert(self.new_name, target);
         settings.save()
     }

@@ -7,7 +7,6 @@ use super::terminal::size;
 use super::{control, streams};
 use crate::client::{Server, Socket, url};
 use crate::commands::Exit;
-use crate::commands::pairs::strict_pairs;
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use http::Method;
@@ -83,12 +82,12 @@ impl Exec {
             "interactive" => true,
             "non-interactive" => false,
             "auto" => !self.disable_stdin && std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
-            other => bail!("Unknown mode: {other}"),
+            _ => false, // LXD's client takes any other word for "non-interactive"
         })
     }
 
     fn request(self, interactive: bool) -> Result<InstanceExecPost> {
-        let mut environment: hull_api::Config = strict_pairs(&self.env)?.into_iter().collect();
+        let mut environment: hull_api::Config = self.env.iter().map(|word| variable(word)).collect();
         if let Ok(terminal) = std::env::var("TERM") {
             environment.entry("TERM".to_owned()).or_insert(terminal);
         }
@@ -149,6 +148,12 @@ fn returned(operation: &Operation) -> Result<i64> {
         return Err(Exit { status: u8::try_from(code).unwrap_or(1), message: Some(operation.err.clone()) }.into());
     }
     if operation.err.is_empty() { Ok(0) } else { bail!("{}", operation.err) }
+}
+
+/// `NAME=VALUE`; a name alone is a variable without a value.
+fn variable(word: &str) -> (String, String) {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    (name.to_owned(), value.to_owned())
 }
 
 fn ended(code: i64) -> anyhow::Error {

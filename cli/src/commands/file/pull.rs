@@ -33,6 +33,9 @@ impl Pull {
         }
         let target_path = PathBuf::from(target);
         let into_folder = target.ends_with('/') || sources.len() > 1 || target_path.is_dir();
+        if sources.len() > 1 && target_path.exists() && !target_path.is_dir() {
+            bail!("More than one file to download, but target is not a directory");
+        }
         if self.create_dirs {
             let folder = if into_folder { Some(target_path.as_path()) } else { target_path.parent() };
             if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {

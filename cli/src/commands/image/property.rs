@@ -52,9 +52,7 @@ impl SetProperty {
 impl UnsetProperty {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let mut keyed = load(cx, &self.image).await?;
-        if keyed.map("properties").remove(&self.key).is_none() {
-            bail!("Property not found");
-        }
+        keyed.map("properties").remove(&self.key);
         keyed.save(cx).await
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::{header, yes_no};
 use crate::context::Context;
-use crate::output::{Format, Listing, sort_naturally};
+use crate::output::{Format, Listing, sort_naturally, to_yaml};
 use crate::settings::RemoteEntry;
 use anyhow::Result;
 
@@ -35,7 +35,13 @@ impl List {
         let mut rows: Vec<Vec<String>> = cx.settings.remotes.iter().map(row).collect();
         sort_naturally(&mut rows);
         let header = header(&["NAME", "URL", "PROTOCOL", "AUTH TYPE", "PUBLIC", "STATIC", "GLOBAL"]);
-        let values = [&cx.settings.remotes];
-        Listing { header: &header, rows: &rows, values: &values }.print(&cx.printer, self.format)
+        // Machines get a map, not a list.
+        match self.format {
+            Format::Yaml => cx.printer.text(to_yaml(&serde_json::to_value(&cx.settings.remotes)?)? + "\n"),
+            Format::Json => cx.printer.line(serde_json::to_string(&cx.settings.remotes)?),
+            _ => Listing { header: &header, rows: &rows, values: &[&cx.settings.remotes] }
+                .print(&cx.printer, self.format)?,
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! One key of a storage pool.
 
 use crate::client::url;
-use crate::commands::keyed::{DESCRIBED, Keyed, print_key};
+use crate::commands::keyed::{DESCRIBED, Keyed, print_set_key};
 use crate::context::Context;
 use anyhow::Result;
 
@@ -17,7 +17,7 @@ impl Get {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate(&self.name)?;
         let keyed = Keyed::load(server, url(&["storage-pools", &name]), DESCRIBED).await?;
-        print_key(cx, &keyed, &self.key);
+        print_set_key(cx, &keyed, &self.key);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ impl Unset {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate(&self.name)?;
         let mut keyed = Keyed::load(server, url(&["storage-pools", &name]), DESCRIBED).await?;
-        keyed.unset(&self.key)?;
+        keyed.forget(&self.key);
         keyed.save(cx).await
     }
 }

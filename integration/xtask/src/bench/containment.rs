@@ -149,7 +149,7 @@ pub(crate) fn killed(server: &Server, samples: &mut Samples, round: usize) -> Re
     post(&mut client, "/1.0/storage-pools", &json!({ "name": name, "driver": "dir", "config": {} }))?;
     let usage = format!("/1.0/storage-pools/{name}/resources");
     client.get(&usage)?;
-    samples.add(BACK, kill_and(server, &format!("@{name}"), || client.get(&usage).map(drop))?);
+    samples.add(BACK, kill_and(server, &format!("@{name}"), || client.get(&usage).is_ok())?);
     client.operation("DELETE", &format!("/1.0/storage-pools/{name}"), Body::None)?;
     check()
 }
@@ -176,9 +176,8 @@ pub(crate) fn recovery(server: &Server, samples: &mut Samples) -> Result<()> {
     }
     for _ in 0..ROUNDS {
         let state = "/1.0/instances/many0/state";
-        samples.add(PLUGIN_RECOVERS, kill_and(server, "instance-", || client.get(state).map(drop))?);
-        let listed = || wait_for("all instances in the list", PATIENCE, || lists_all(server));
-        samples.add(SUPERVISOR_RECOVERS, kill_and(server, "supervisor", listed)?);
+        samples.add(PLUGIN_RECOVERS, kill_and(server, "instance-", || client.get(state).is_ok())?);
+        samples.add(SUPERVISOR_RECOVERS, kill_and(server, "supervisor", || lists_all(server))?);
         client = server.connect()?;
         client.get(state)?;
         check()?;
@@ -198,11 +197,11 @@ fn lists_all(server: &Server) -> bool {
     list.is_ok_and(|list| running(&list) >= RUNNING)
 }
 
-/// Kills a part of the daemon; how long until `answered` returns, in ms.
-fn kill_and(server: &Server, name: &str, answered: impl FnOnce() -> Result<()>) -> Result<f64> {
+/// Kills a part of the daemon; how long until `answered`, in ms.
+fn kill_and(server: &Server, name: &str, answered: impl FnMut() -> bool) -> Result<f64> {
     let pid = part(server.pid(), name).with_context(|| format!("there is no process `{name}`"))?;
     timed(|| {
         kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("cannot kill `{name}`"))?;
-        answered()
+        wait_for(&format!("`{name}` to be back"), PATIENCE, answered)
     })
 }

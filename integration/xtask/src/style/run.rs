@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::rules::{DriverNames, check};
 use super::source::{Finding, Source};
+use crate::docs;
 use crate::workspace::{plugins, root};
 
 /// Check what clippy cannot say: headers, lengths, layout, walls between crates
@@ -44,6 +45,9 @@ pub(crate) fn run(style: &Style) -> Result<()> {
     }
     if !findings.is_empty() {
         bail!("{} findings in {} files", findings.len(), files.len());
+    }
+    if style.paths.is_empty() {
+        docs::check()?;
     }
     println!("style: {} files, no findings", files.len());
     Ok(())

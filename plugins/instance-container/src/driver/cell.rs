@@ -11,6 +11,7 @@ use hull_plugin::{Code, DriverError};
 use instance_container::order::{Order, Report};
 
 use crate::helper::{Channel, Helper};
+use crate::table::duplicate;
 
 const STOCK: usize = 2;
 
@@ -27,6 +28,20 @@ pub(crate) struct Cells {
     stock: RefCell<VecDeque<Cell>>,
     /// What stocked cells are mapped with: what was asked for last.
     idmap: RefCell<IdMap>,
+}
+
+impl Cell {
+    /// Copies of its channel and namespaces, for a successor. It lives as long as one of them.
+    pub(crate) fn descriptors(&self) -> Result<[OwnedFd; 3], DriverError> {
+        let Self { channel, user_namespace, network_namespace, idmap: _ } = self;
+        Ok([channel.descriptor()?, duplicate(user_namespace)?, duplicate(network_namespace)?])
+    }
+
+    /// The cell of a predecessor.
+    pub(crate) fn of(descriptors: [OwnedFd; 3], idmap: IdMap) -> Result<Self, DriverError> {
+        let [channel, user_namespace, network_namespace] = descriptors;
+        Ok(Self { channel: Channel::new(channel)?, user_namespace, network_namespace, idmap })
+    }
 }
 
 impl Cells {

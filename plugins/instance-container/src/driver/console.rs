@@ -1,6 +1,6 @@
 //! A container's console: a task moves bytes between the terminal, a ring of what was printed last, and one client.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -15,6 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::sys::watch;
 
@@ -30,21 +31,63 @@ pub(crate) struct Console {
     /// Held so that the terminal never reports a hang-up while no process inside has it open.
     slave: OwnedFd,
     log: Rc<Log>,
+    /// `None`: another process of this driver moves the bytes, or none does yet.
+    pumping: RefCell<Option<Pumping>>,
+}
+
+struct Pumping {
     clients: mpsc::Sender<AsyncFd<OwnedFd>>,
-    pump: JoinHandle<()>,
+    stop: CancellationToken,
+    task: JoinHandle<Session>,
+}
+
+/// What is under way between the terminal and its client.
+#[derive(Default)]
+pub(crate) struct Session {
+    pub(crate) client: Option<OwnedFd>,
+    /// Read from the terminal, not yet written to the client.
+    pub(crate) output: Vec<u8>,
+    /// Read from the client, not yet written to the terminal.
+    pub(crate) input: Vec<u8>,
 }
 
 impl Console {
-    pub(crate) fn open(master: OwnedFd, slave: OwnedFd, log: Log) -> Result<Self, DriverError> {
+    /// Does not touch the terminal before [`Console::start`].
+    pub(crate) fn new(master: OwnedFd, slave: OwnedFd, log: Log) -> Self {
+        Self { master, slave, log: Rc::new(log), pumping: RefCell::default() }
+    }
+
+    /// Goes on with a session, unless it is under way here.
+    pub(crate) fn start(&self, session: Session) -> Result<(), DriverError> {
+        if self.pumping.borrow().is_some() {
+            return Ok(());
+        }
         let failed = |error: io::Error| DriverError::system(&error, "cannot use the console's terminal");
-        let log = Rc::new(log);
-        let (clients, new_clients) = mpsc::channel(4);
-        let own = master.try_clone().map_err(failed)?;
+        let own = self.master.try_clone().map_err(failed)?;
         fcntl(&own, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).map_err(|error| failed(error.into()))?;
         let terminal = watch(own, Interest::READABLE | Interest::WRITABLE).map_err(failed)?;
-        let pump = Pump { terminal, log: Rc::clone(&log), client: None, output: Vec::new(), input: Vec::new() };
-        let pump = tokio::task::spawn_local(pump.run(new_clients));
-        Ok(Self { master, slave, log, clients, pump })
+        let client = session.client.map(|client| watch(client, Interest::READABLE | Interest::WRITABLE)).transpose();
+        // Another process may have written since this one looked.
+        self.log.refresh().map_err(failed)?;
+        let (clients, new_clients) = mpsc::channel(4);
+        let pump = Pump {
+            terminal,
+            log: Rc::clone(&self.log),
+            client: client.map_err(failed)?,
+            output: session.output,
+            input: session.input,
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::task::spawn_local(pump.run(new_clients, stop.clone()));
+        self.pumping.replace(Some(Pumping { clients, stop, task }));
+        Ok(())
+    }
+
+    /// Leaves the terminal alone from now on.
+    pub(crate) async fn stop(&self) -> Session {
+        let Some(pumping) = self.pumping.take() else { return Session::default() };
+        pumping.stop.cancel();
+        pumping.task.await.unwrap_or_default() // one that has panicked has no session any more
     }
 
     /// A new client; the present one is sent away.
@@ -54,7 +97,9 @@ impl Console {
         ours.set_nonblocking(true).map_err(failed)?;
         let ours = watch(ours.into(), Interest::READABLE | Interest::WRITABLE).map_err(failed)?;
         let gone = |_| DriverError::new(Code::Unavailable, "the console's terminal is closed");
-        self.clients.send(ours).await.map_err(gone)?;
+        let clients = self.pumping.borrow().as_ref().map(|pumping| pumping.clients.clone());
+        let clients = clients.ok_or_else(|| DriverError::new(Code::Unavailable, "the console is being handed over"))?;
+        clients.send(ours).await.map_err(gone)?;
         Ok(StreamFd::new(OwnedFd::from(theirs)))
     }
 
@@ -80,7 +125,9 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
-        self.pump.abort();
+        if let Some(pumping) = self.pumping.take() {
+            pumping.task.abort();
+        }
     }
 }
 
@@ -95,13 +142,27 @@ struct Pump {
 }
 
 impl Pump {
-    async fn run(mut self, mut clients: mpsc::Receiver<AsyncFd<OwnedFd>>) {
+    /// What is left when it is stopped, or when the terminal is gone with its container.
+    async fn run(mut self, clients: mpsc::Receiver<AsyncFd<OwnedFd>>, stop: CancellationToken) -> Session {
+        self.copy(clients, stop).await;
+        Session { client: self.client.map(AsyncFd::into_inner), output: self.output, input: self.input }
+    }
+
+    async fn copy(&mut self, mut clients: mpsc::Receiver<AsyncFd<OwnedFd>>, stop: CancellationToken) {
         loop {
             let mut for_log = [0; 8192];
             let mut for_terminal = [0; 4096];
             let client = self.client.as_ref();
             let (sending, typing) = (!self.output.is_empty(), !self.input.is_empty());
+            // Whatever has been read is in `self` when this waits again: stopping loses nothing.
             tokio::select! {
+                () = stop.cancelled() => {
+                    while let Ok(new) = clients.try_recv() {
+                        self.client = Some(new);
+                        self.output.clear();
+                    }
+                    return;
+                }
                 new = clients.recv() => match new {
                     Some(new) => { self.client = Some(new); self.output.clear(); }
                     None => return,
@@ -169,6 +230,11 @@ impl Log {
         let log = Self { memory, written: Cell::new(0) };
         log.written.set(log.counters()?.0);
         Ok(log)
+    }
+
+    fn refresh(&self) -> io::Result<()> {
+        self.written.set(self.counters()?.0);
+        Ok(())
     }
 
     fn file(&self) -> io::Result<std::fs::File> {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hull_plugin::instance::{
     ExecSpec, ExecStreams, Executed, FileFound, FilesAt, InstanceDriver, InstanceSpec, InstanceState, MountSpec,
@@ -12,11 +13,12 @@ use hull_plugin::{
     Context, Description, Driver, DriverError, FileFd, HostHandle, InstanceId, MemoryFd, MountFd, OperationId,
     Recovered, StoredHandle, StreamFd,
 };
+use tokio::sync::{Mutex, RwLock};
 use tokio::task::JoinHandle;
 
 use crate::cell::Cells;
 use crate::describe::description;
-use crate::helper::Helper;
+use crate::helper::{Helper, Source};
 use crate::table::Table;
 
 #[derive(Clone)]
@@ -30,11 +32,15 @@ struct Shared {
     /// The user namespace for files of stopped containers, once one was needed.
     volumes: RefCell<Option<OwnedFd>>,
     refilling: RefCell<Option<JoinHandle<()>>>,
+    /// Held by calls that change the table: what they put there is not to be missed by a successor.
+    changing: Arc<RwLock<()>>,
+    /// Held while this process hands over or takes charge.
+    charge: Arc<Mutex<()>>,
 }
 
 impl Container {
-    pub(crate) fn new(host: HostHandle, program: OwnedFd) -> Self {
-        let helper = Rc::new(Helper::new(program));
+    pub(crate) fn new(host: HostHandle, helper: Source) -> Self {
+        let helper = Rc::new(Helper::new(helper));
         let cells = Rc::new(Cells::new(Rc::clone(&helper)));
         let shared = Shared {
             host,
@@ -43,6 +49,8 @@ impl Container {
             table: Table::default(),
             volumes: RefCell::default(),
             refilling: RefCell::default(),
+            changing: Arc::default(),
+            charge: Arc::default(),
         };
         let driver = Self(Rc::new(shared));
         driver.refill_later();
@@ -69,6 +77,14 @@ impl Container {
         &self.0.volumes
     }
 
+    pub(crate) fn changing(&self) -> &Arc<RwLock<()>> {
+        &self.0.changing
+    }
+
+    pub(crate) fn charge(&self) -> &Arc<Mutex<()>> {
+        &self.0.charge
+    }
+
     /// Brings the stock of namespaces up again, beside other work.
     pub(crate) fn refill_later(&self) {
         let mut refilling = self.0.refilling.borrow_mut();
@@ -87,10 +103,19 @@ impl Driver for Container {
     async fn recover(&self, handles: Vec<StoredHandle>) -> Result<Vec<Recovered>, DriverError> {
         self.recover_all(handles).await
     }
+
+    async fn hand_over(&self) -> Result<(), DriverError> {
+        Container::hand_over(self).await
+    }
+
+    async fn take_charge(&self) -> Result<(), DriverError> {
+        Container::take_charge(self).await
+    }
 }
 
 impl InstanceDriver for Container {
     async fn prepare(self, _: Context, _: OperationId, preparation: Preparation) -> Result<Prepared, DriverError> {
+        let _changing = self.changing().read().await;
         Container::prepare(&self, preparation).await
     }
 
@@ -102,6 +127,7 @@ impl InstanceDriver for Container {
         spec: MountSpec,
         mount: MountFd,
     ) -> Result<(), DriverError> {
+        let _changing = self.changing().read().await;
         Container::attach_mount(&self, &instance, spec, mount).await
     }
 
@@ -112,6 +138,7 @@ impl InstanceDriver for Container {
         instance: InstanceId,
         path: String,
     ) -> Result<(), DriverError> {
+        let _changing = self.changing().read().await;
         Container::detach_mount(&self, &instance, path).await
     }
 
@@ -122,6 +149,7 @@ impl InstanceDriver for Container {
         spec: InstanceSpec,
         root: MountFd,
     ) -> Result<Started, DriverError> {
+        let _changing = self.changing().read().await;
         Container::start(&self, spec, root).await
     }
 
@@ -140,6 +168,7 @@ impl InstanceDriver for Container {
     }
 
     async fn cleanup(self, _: Context, _: OperationId, instance: InstanceId) -> Result<(), DriverError> {
+        let _changing = self.changing().read().await;
         Container::cleanup(&self, &instance).await
     }
 
@@ -162,6 +191,7 @@ impl InstanceDriver for Container {
     }
 
     async fn console(self, _: Context, instance: InstanceId) -> Result<StreamFd, DriverError> {
+        let _changing = self.changing().read().await;
         self.table().running(&instance)?.console()?.connect().await
     }
 

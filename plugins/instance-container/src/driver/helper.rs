@@ -18,20 +18,37 @@ use crate::sys::watch;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `hull-init`, beside this program. Opened once: an upgrade that replaces the file does not mix versions.
-pub(crate) fn program() -> io::Result<OwnedFd> {
+fn program() -> io::Result<OwnedFd> {
     let own = std::fs::read_link("/proc/self/exe")?;
     Ok(File::open(own.with_file_name("hull-init"))?.into())
 }
 
-/// The waiting helper; started when first needed and again when it is gone.
+/// Where the helper comes from.
+pub(crate) enum Source {
+    /// Hull has started it and left the socket: this process has a filter that the helper must not inherit.
+    Given(OwnedFd),
+    /// Nobody has, as in tests: `hull-init` is started from here.
+    Own(OwnedFd),
+}
+
+impl Source {
+    pub(crate) fn find() -> io::Result<Self> {
+        match hull_sys::message::inherited(hull_plugin::HELPER_FD) {
+            Ok(socket) => Ok(Self::Given(socket)),
+            Err(_) => program().map(Self::Own),
+        }
+    }
+}
+
+/// The waiting helper.
 pub(crate) struct Helper {
-    program: OwnedFd,
+    source: Source,
     running: RefCell<Option<(Child, OwnedFd)>>,
 }
 
 impl Helper {
-    pub(crate) fn new(program: OwnedFd) -> Self {
-        Self { program, running: RefCell::new(None) }
+    pub(crate) fn new(source: Source) -> Self {
+        Self { source, running: RefCell::new(None) }
     }
 
     /// Has a child work on `order`; its reports come on the channel.
@@ -49,23 +66,18 @@ impl Helper {
     }
 
     fn send(&self, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
+        let program = match &self.source {
+            Source::Given(socket) => {
+                return hull_sys::message::send(socket.as_fd(), bytes, descriptors).map_err(lost_for_ever);
+            }
+            Source::Own(program) => program,
+        };
         let mut running = self.running.borrow_mut();
         let (_, socket) = match &mut *running {
             Some(running) => running,
-            none => none.insert(self.start()?),
+            none => none.insert(start(program)?),
         };
         Ok(hull_sys::message::send(socket.as_fd(), bytes, descriptors)?)
-    }
-
-    fn start(&self) -> io::Result<(Child, OwnedFd)> {
-        // Blocking at our end too: it takes orders faster than anybody can give them.
-        let (ours, theirs) = hull_sys::message::blocking_packet_pair()?;
-        let child = Command::new(format!("/proc/self/fd/{}", self.program.as_raw_fd()))
-            .env_clear()
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok((child, ours))
     }
 
     fn stop(&self) {
@@ -75,6 +87,26 @@ impl Helper {
             let _ = child.wait();
         }
     }
+}
+
+fn start(program: &OwnedFd) -> io::Result<(Child, OwnedFd)> {
+    // Blocking at our end too: it takes orders faster than anybody can give them.
+    let (ours, theirs) = hull_sys::message::blocking_packet_pair()?;
+    let child = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .spawn()?;
+    Ok((child, ours))
+}
+
+/// A helper that Hull started cannot be started again from here. Hull does that, with this process; the containers run on.
+fn lost_for_ever(error: nix::errno::Errno) -> io::Error {
+    if matches!(error, nix::errno::Errno::EPIPE | nix::errno::Errno::ECONNRESET) {
+        tracing::error!("hull-init is gone; ending, so that Hull starts both again");
+        std::process::exit(70); // EX_SOFTWARE
+    }
+    error.into()
 }
 
 impl Drop for Helper {
@@ -87,7 +119,11 @@ impl Drop for Helper {
 pub(crate) struct Channel(AsyncFd<OwnedFd>);
 
 impl Channel {
-    fn new(socket: OwnedFd) -> Result<Self, DriverError> {
+    pub(crate) fn descriptor(&self) -> Result<OwnedFd, DriverError> {
+        self.0.get_ref().try_clone().map_err(|error| broken(&error))
+    }
+
+    pub(crate) fn new(socket: OwnedFd) -> Result<Self, DriverError> {
         watch(socket, tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE)
             .map(Self)
             .map_err(|error| broken(&error))

@@ -2,7 +2,7 @@
 //!
 //! This process holds no privilege over the host. It keeps the table of containers ([`table`]) and answers Hull
 //! ([`driver`]); all work in namespaces is done by children of `hull-init` ([`helper`]), which is single-threaded.
-//! A verb is a file: [`prepare`], [`start`], [`exec`], [`file`], [`recover`], …
+//! A verb is a file: [`prepare`], [`start`], [`exec`], [`file`], [`recover`], [`handover`], …
 
 mod cell;
 mod cgroup;
@@ -12,6 +12,7 @@ mod describe;
 mod driver;
 mod exec;
 mod file;
+mod handover;
 mod helper;
 mod mount;
 mod network;
@@ -29,12 +30,12 @@ use std::process::ExitCode;
 hull_plugin::manifest!("../../plugin.toml");
 
 fn main() -> ExitCode {
-    let program = match helper::program() {
-        Ok(program) => program,
+    let helper = match helper::Source::find() {
+        Ok(helper) => helper,
         Err(error) => {
             eprintln!("instance-container: cannot open `hull-init` beside this program: {error}");
             return ExitCode::FAILURE;
         }
     };
-    hull_plugin::serve_instance(|host| driver::Container::new(host, program))
+    hull_plugin::serve_instance(|host| driver::Container::new(host, helper))
 }

@@ -1,4 +1,5 @@
-//! Finding containers again after this driver was restarted.
+//! Finding containers again after this driver was restarted. A predecessor may still serve: their consoles are not touched before
+//! this process takes charge ([`crate::handover`]).
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,10 +26,14 @@ impl Container {
         let (Ok(id), Some(record)) = (InstanceId::new(&stored.object), Record::from_handle(&stored.handle)) else {
             return Ok(Recovered::Lost);
         };
+        self.recover_record(&id, record).await
+    }
+
+    pub(crate) async fn recover_record(&self, id: &InstanceId, record: Record) -> Result<Recovered, DriverError> {
         if record.boot_id != boot_id() {
             return Ok(Recovered::Lost);
         }
-        let process = match self.fetch(&id, "pid").await? {
+        let process = match self.fetch(id, "pid").await? {
             Some(process) => process,
             None => match process::open(record.pid) {
                 Ok(process) if start_time(record.pid) == Some(record.start_time) => process,
@@ -42,9 +47,9 @@ impl Container {
             Ok(confinement) => confinement,
             Err(error) => return Ok(Recovered::Unknown { why: error.to_string() }),
         };
-        let console = self.recover_console(&id).await?;
+        let console = self.recover_console(id).await?;
         let running = Running { process, record, confinement, console };
-        self.table().entry(&id).phase.replace(Phase::Running(Rc::new(running)));
+        self.table().entry(id).phase.replace(Phase::Running(Rc::new(running)));
         Ok(Recovered::Adopted)
     }
 
@@ -60,10 +65,10 @@ impl Container {
             Some(Ok(log)) => log,
             _ => Log::new()?,
         };
-        Console::open(master, slave, log).map(Some)
+        Ok(Some(Console::new(master, slave, log)))
     }
 
-    async fn fetch(&self, id: &InstanceId, what: &str) -> Result<Option<OwnedFd>, DriverError> {
+    pub(crate) async fn fetch(&self, id: &InstanceId, what: &str) -> Result<Option<OwnedFd>, DriverError> {
         Ok(self.host().fetch(format!("{id}:{what}")).await?.map(hull_plugin::AnyFd::into_owned))
     }
 }

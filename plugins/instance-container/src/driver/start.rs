@@ -8,7 +8,7 @@ use hull_plugin::{Code, DriverError, InstanceId, MountFd, ProcessFd};
 use instance_container::order::{CellOrder, FailureKind, Report};
 
 use crate::config;
-use crate::console::{Console, Log};
+use crate::console::{Console, Log, Session};
 use crate::driver::Container;
 use crate::helper::{Channel, explain};
 use crate::recover::{boot_id, start_time};
@@ -59,12 +59,9 @@ impl Container {
             config: config::kept(&spec.config),
         };
         let [master, slave] = booted.console;
-        Ok(Running {
-            process: booted.process,
-            record,
-            confinement,
-            console: Some(Console::open(master, slave, Log::new()?)?),
-        })
+        let console = Console::new(master, slave, Log::new()?);
+        console.start(Session::default())?;
+        Ok(Running { process: booted.process, record, confinement, console: Some(console) })
     }
 
     /// Puts in Hull's keeping what the next process of this driver needs.

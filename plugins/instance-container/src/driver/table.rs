@@ -73,6 +73,10 @@ impl Table {
         self.0.borrow_mut().remove(id);
     }
 
+    pub(crate) fn all(&self) -> Vec<(InstanceId, Rc<Instance>)> {
+        self.0.borrow().iter().map(|(id, instance)| (id.clone(), Rc::clone(instance))).collect()
+    }
+
     /// # Errors
     /// `NotFound`: it does not run.
     pub(crate) fn running(&self, id: &InstanceId) -> Result<Rc<Running>, DriverError> {

@@ -23,11 +23,16 @@ use crate::path::enter;
 
 /// Where commands go when the container's own group takes no processes, because its init has made groups below it.
 const SIDE_GROUP: &str = "hull.exec";
+/// To the kernel: "leave it as it is".
+const NO_ID: u32 = u32::MAX;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts the command and stays until it has ended: the driver may be gone by then.
 pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -> Outcome {
     let missing = || refused("run a command: descriptors are missing");
+    if [exec.user, exec.group].contains(&NO_ID) {
+        return Err(refused(format!("run a command as {}:{}: {NO_ID} is nobody's number", exec.user, exec.group)));
+    }
     if descriptors.len() != if exec.terminal.is_some() { 2 } else { 5 } || exec.command.is_empty() {
         return Err(missing());
     }

@@ -23,6 +23,9 @@ pub(crate) fn run(reply: &OwnedFd, place: Place, path: &str, work: FileWork, des
     let (report, file) = match work {
         FileWork::Read => read(&root, path)?,
         FileWork::Delete => (delete(&root, path)?, None),
+        FileWork::Write { user: Some(u32::MAX), .. } | FileWork::Write { group: Some(u32::MAX), .. } => {
+            return Err(refused(format!("write `{path}`: {} is nobody's number", u32::MAX)));
+        }
         FileWork::Write { kind, user, group, mode } => write(&root, path, kind, &Owner { user, group, mode })?,
     };
     order::send(reply.as_fd(), &report, file.as_slice()).doing(|| "report".into())
@@ -109,6 +112,9 @@ fn delete(root: &OwnedFd, path: &str) -> Outcome<Report> {
     Ok(Report::Done)
 }
 
+/// What a directory may be used for if nothing is said: LXD's default.
+const NEW_DIRECTORY: u32 = 0o750;
+
 struct Owner {
     user: Option<u32>,
     group: Option<u32>,
@@ -122,12 +128,12 @@ fn write(root: &OwnedFd, path: &str, kind: WriteKind, owner: &Owner) -> Outcome<
         WriteKind::Append => Ok((Report::Writable, Some(open_file(root, path, OFlag::O_APPEND, owner)?))),
         WriteKind::Directory => {
             let (directory, name) = parent(root, path)?;
-            let new = match mkdirat(&directory, name, Mode::from_bits_retain(0o755)) {
+            let new = match mkdirat(&directory, name, Mode::from_bits_retain(NEW_DIRECTORY)) {
                 Ok(()) => true,
                 Err(Errno::EEXIST) if is_directory(&directory, name) => false,
                 Err(error) => return Err(error).doing(what),
             };
-            let mode = owner.mode.or(new.then_some(0o755)).map(Mode::from_bits_retain);
+            let mode = owner.mode.or(new.then_some(NEW_DIRECTORY)).map(Mode::from_bits_retain);
             change_owner(&directory, name, new, owner).doing(what)?;
             mode.map_or(Ok(()), |mode| fchmodat(&directory, name, mode, FchmodatFlags::FollowSymlink)).doing(what)?;
             Ok((Report::Done, None))

@@ -95,7 +95,20 @@ impl Fixture {
     pub(crate) async fn restart_driver(&mut self, handles: Vec<StoredHandle>) -> Vec<Recovered> {
         self.kill_driver();
         self.start_driver();
-        self.lifecycle().recover(context(), handles).await.unwrap().unwrap()
+        let answers = self.lifecycle().recover(context(), handles).await.unwrap().unwrap();
+        self.lifecycle().take_charge(context()).await.unwrap().unwrap();
+        answers
+    }
+
+    /// Another process beside this one takes over, then this one is killed.
+    pub(crate) async fn replace_driver(&mut self, handles: Vec<StoredHandle>) {
+        let (mut old, clients) = (self.plugin.take().unwrap(), self.clients.take().unwrap());
+        self.start_driver();
+        self.lifecycle().recover(context(), handles).await.unwrap().unwrap();
+        clients.0.hand_over(context()).await.unwrap().unwrap();
+        self.lifecycle().take_charge(context()).await.unwrap().unwrap();
+        old.kill().unwrap();
+        old.wait().unwrap();
     }
 
     fn kill_driver(&mut self) {

@@ -92,7 +92,7 @@ pub(super) fn marker(root: &OwnedFd) -> Result<Option<String>, DriverError> {
 }
 
 fn write_marker(root: &OwnedFd, pool: &PoolName) -> nix::Result<()> {
-    fchmod(root, Mode::from_bits_truncate(0o711))?;
+    fchmod(root, Mode::from_bits_truncate(0o700))?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(root, NEW_MARKER, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
     let text = serde_json::json!(Marker { format: FORMAT, pool: pool.to_string() }).to_string();

@@ -1,13 +1,11 @@
 //! The pool's directories, held open: every name in them is used relative to these.
 
-use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hull_plugin::{DriverError, OperationId, VolumeName};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
+use nix::fcntl::{Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::sync::Sync;
@@ -24,15 +22,19 @@ pub(crate) struct Pool {
     pub(crate) making: OwnedFd,
     pub(crate) deleting: OwnedFd,
     sync: Sync,
-    /// What in `making` is being worked on by this process.
-    active: Mutex<HashSet<String>>,
 }
 
-/// A directory in `making` that this process works on.
+/// A directory in `making` that is worked on. It is locked until it is dropped, or its process ends: two processes of this driver
+/// may serve the pool for a while, when one replaces the other.
 pub(crate) struct Made {
-    pool: Arc<Pool>,
     pub(crate) name: String,
-    pub(crate) directory: OwnedFd,
+    pub(crate) directory: Flock<OwnedFd>,
+}
+
+/// See [`Pool::claim_abandoned`].
+pub(crate) enum Abandoned {
+    Directory(#[allow(dead_code)] Flock<OwnedFd>), // held for its Drop
+    Other,
 }
 
 impl Pool {
@@ -41,7 +43,7 @@ impl Pool {
             ensure_directory(&root, name).map_err(|error| refused(error, format!("cannot open `{name}` in the pool")))
         };
         let (volumes, making, deleting) = (directory(VOLUMES)?, directory(MAKING)?, directory(DELETING)?);
-        Ok(Self { name: name.into(), root, volumes, making, deleting, sync: Sync::default(), active: Mutex::default() })
+        Ok(Self { name: name.into(), root, volumes, making, deleting, sync: Sync::default() })
     }
 
     /// The directory of a kind of volumes; made if it is missing.
@@ -71,20 +73,27 @@ impl Pool {
     }
 
     /// A fresh directory in `making`.
-    pub(crate) fn make(self: &Arc<Self>) -> Result<Made, DriverError> {
-        let name = String::from(OperationId::random());
-        self.active().insert(name.clone());
-        match ensure_directory(&self.making, &name) {
-            Ok(directory) => Ok(Made { pool: self.clone(), name, directory }),
-            Err(error) => {
-                self.active().remove(&name);
-                Err(refused(error, "cannot make a directory in the pool"))
+    pub(crate) fn make(&self) -> Result<Made, DriverError> {
+        let failed = |error| refused(error, "cannot make a directory in the pool");
+        loop {
+            let name = String::from(OperationId::random());
+            let directory = ensure_directory(&self.making, &name).map_err(failed)?;
+            // Before it was locked, another process may have taken it for one that a crash has left: then it is not there now.
+            if let Ok(directory) = Flock::lock(directory, FlockArg::LockExclusiveNonblock)
+                && open_directory(&self.making, &name).is_ok()
+            {
+                return Ok(Made { name, directory });
             }
         }
     }
 
-    pub(crate) fn is_active(&self, making: &str) -> bool {
-        self.active().contains(making)
+    /// Something in `making` that no process which lives works on; none begins to while this is held.
+    pub(crate) fn claim_abandoned(&self, making: &str) -> Option<Abandoned> {
+        match open_directory(&self.making, making) {
+            Ok(directory) => Flock::lock(directory, FlockArg::LockExclusiveNonblock).ok().map(Abandoned::Directory),
+            Err(Errno::ENOENT) => None,
+            Err(_) => Some(Abandoned::Other), // nobody makes anything but directories
+        }
     }
 
     /// Returns when all that was written in the pool is on the disk. Those who wait at the same time share the work.
@@ -100,16 +109,6 @@ impl Pool {
             Err(Errno::ENOENT) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    fn active(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        self.pool.active().remove(&self.name);
     }
 }
 

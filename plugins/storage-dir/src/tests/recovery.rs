@@ -49,6 +49,27 @@ fn opening_a_pool_again_spares_what_is_being_made() {
 }
 
 #[test]
+fn a_successor_spares_what_its_predecessor_is_making() {
+    with_pool(async |pool| {
+        let image = lay_out(pool.place.path(), "image", |root| {
+            for number in 0..2000 {
+                fs::write(root.join(format!("f{number}")), b"x").unwrap();
+            }
+        });
+        let file = pool.place.path().join("image.tar.gz");
+        pack(&image, &file, &["-z"], &["metadata.yaml", "rootfs"]);
+        let succeeding = async {
+            for _ in 0..20 {
+                drop(pool.restarted().await); // it opens the pool, beside the one that unpacks
+            }
+        };
+        let (unpacked, ()) = tokio::join!(pool.unpack("image/busy", &file, None), succeeding);
+        unpacked.unwrap();
+        assert_eq!(names(&pool.volume("image/busy/rootfs")).len(), 2000);
+    });
+}
+
+#[test]
 fn twice_has_the_effect_of_once_even_at_the_same_time() {
     with_pool(async |pool| {
         let image = lay_out(pool.place.path(), "image", |root| fs::write(root.join("file"), b"x").unwrap());

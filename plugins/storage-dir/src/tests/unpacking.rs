@@ -127,7 +127,7 @@ fn only_root_enters_the_pool_and_what_is_not_of_the_image_is_left_out() {
         pack(&image, &file, &[], &["backup.yaml", "metadata.yaml", "rootfs"]);
         pool.unpack("image/plain", &file, None).await.unwrap();
         assert_eq!(super::pool::names(&pool.volume("image/plain")), ["metadata.yaml", "rootfs", "volume.json"]);
-        assert_eq!(fs::metadata(pool.path("")).unwrap().mode() & 0o7777, 0o711);
+        assert_eq!(fs::metadata(pool.path("")).unwrap().mode() & 0o7777, 0o700);
         for closed in ["volumes", "making", "deleting", "volumes/image", "volumes/image/plain"] {
             assert_eq!(fs::metadata(pool.path(closed)).unwrap().mode() & 0o7777, 0o700, "{closed}");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hull_image_format::{Image, Limits, Meter, copy_tree, remove_tree, unpack};
 use hull_plugin::{Code, DriverError, VolumeName};
 use nix::errno::Errno;
-use nix::fcntl::{RenameFlags, renameat2};
+use nix::fcntl::{Flock, FlockArg, RenameFlags, renameat2};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -99,6 +99,9 @@ fn copy(
         return Err(DriverError::new(Code::Unsupported, what()).because("one is an instance's, the other is not"));
     }
     let from = pool.require(source).map_err(|error| error.context(what()))?;
+    // Another process of this driver may serve by now, and not know what this one reads.
+    let lock = from.try_clone().map_err(|error| DriverError::system(&error, what()))?;
+    let _read = Flock::lock(lock, FlockArg::LockShared).map_err(|(_, error)| refused(error, what()))?;
     let to = into.try_clone().map_err(|error| DriverError::system(&error, what()))?;
     copy_tree(from, to, meter).map_err(|error| failure(error, what()))?;
     match unlinkat(into, RECORD, UnlinkatFlags::NoRemoveDir) {

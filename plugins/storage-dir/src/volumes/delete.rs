@@ -2,6 +2,7 @@
 
 use hull_plugin::{DriverError, VolumeName};
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::fsync;
 
 use crate::failure::refused;
@@ -10,6 +11,9 @@ use crate::pool::{Pool, open_directory};
 /// Whether there was something to delete. Durable: a power failure must not bring back under its name what is deleted.
 pub(crate) fn delete(pool: &Pool, volume: &VolumeName) -> Result<bool, DriverError> {
     let (kind, name) = volume.parts();
+    // A process that this one replaced may still copy from it.
+    let found = pool.find(volume)?.map(|directory| Flock::lock(directory, FlockArg::LockExclusive));
+    let _unused = found.transpose().map_err(|(_, error)| refused(error, format!("cannot lock volume `{volume}`")))?;
     let discarded = open_directory(&pool.volumes, kind).and_then(|kind| {
         let found = pool.discard(&kind, name)?;
         if found {

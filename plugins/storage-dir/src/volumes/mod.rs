@@ -9,7 +9,7 @@ mod usage;
 
 pub(crate) use create::{Filling, create};
 pub(crate) use delete::delete;
-pub(crate) use reconcile::{Unknown, discard_half_made, reconcile};
+pub(crate) use reconcile::{Unknown, reconcile};
 pub(crate) use record::Layout;
 pub(crate) use rename::rename;
 pub(crate) use usage::usage;

@@ -46,15 +46,6 @@ pub(crate) fn reconcile(pool: &Pool, known: &BTreeSet<VolumeName>) -> Result<Rec
     Ok(Reconciled { missing, unknown: unknown.chain(abandoned).collect() })
 }
 
-/// Moves a half-made volume out of sight, unless this process is at work on it.
-pub(crate) fn discard_half_made(pool: &Pool, name: &str) -> Result<(), DriverError> {
-    if pool.is_active(name) {
-        return Ok(());
-    }
-    let discarded = pool.discard(&pool.making, name).map(drop);
-    discarded.map_err(|error| refused(error, format!("cannot remove the half-made volume `{name}`")))
-}
-
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
 }

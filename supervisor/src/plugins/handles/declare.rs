@@ -11,6 +11,9 @@ pub(super) const SLOW: Deadline = Deadline::seconds(120);
 /// As long as it shows progress, or at least answers that it is alive.
 pub(super) const BULK: Deadline = Deadline::WhileAlive;
 
+/// The same for what takes a stream: it has been read by whoever failed, and cannot be sent again.
+pub(super) const ONCE: Deadline = Deadline::OnceWhileAlive;
+
 /// Declares a handle: `method(arguments) -> answer, deadline;` for each method of the contract.
 macro_rules! driver_handle {
     ($handle:ident, $client:ident { $($method:ident($($argument:ident: $type:ty),*) -> $answer:ty, $deadline:expr;)* }) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hull_plugin::image::{ImageFacts, ImageQuery, ImageSinks, SourceImage};
 use hull_plugin::{FileFd, MemoryFd, OperationId, StreamFd};
 
-use super::declare::{BULK, SLOW, driver_handle};
+use super::declare::{BULK, ONCE, SLOW, driver_handle};
 use crate::plugins::process::Process;
 
 /// Where images come from, and what reads image files.
@@ -25,7 +25,7 @@ driver_handle! {
             content_type: &str,
             max_bytes: u64,
             sinks: &ImageSinks
-        ) -> (), BULK;
+        ) -> (), ONCE;
         inspect(metadata: &FileFd, rootfs: &Option<FileFd>) -> ImageFacts, BULK;
     }
 }

@@ -4,13 +4,18 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hull_plugin::storage::{NewVolume, Reconciled, Usage, VolumeRoot};
-use hull_plugin::{ConfigMap, DriverError, Handle, MountFd, OperationId, PoolName, VolumeName};
+use hull_plugin::{Code, ConfigMap, DriverError, Handle, MountFd, OperationId, PoolName, VolumeName};
 use hull_sys::mount::{Depth, Links, attribute, open_beneath, open_tree_clone, restrict};
 
 use super::declare::{BULK, CHANGE, QUERY, SLOW, driver_handle};
+use crate::look;
 use crate::plugins::process::Process;
+
+/// How long it may take to open a directory of a pool.
+const TAKING: Duration = Duration::from_secs(30);
 
 /// The volumes of one pool.
 #[derive(Clone)]
@@ -42,10 +47,15 @@ impl StorageHandle {
     pub async fn mounted(&self, op: &OperationId, volume: &VolumeName) -> Result<MountFd, DriverError> {
         match self.mount_volume(op, volume).await? {
             VolumeRoot::Mount(mount) => Ok(mount),
-            VolumeRoot::InPool(path) => clone_in_pool(&self.source, Path::new(&path)).map_err(|error| {
+            VolumeRoot::InPool(path) => {
                 let what = format!("cannot take `{path}`, which plugin `{}` named as volume `{volume}`", self.plugin());
-                DriverError::system(&error, what)
-            }),
+                let below = PathBuf::from(&path);
+                // The pool's file system may hang where its driver does not.
+                match look::at_within(TAKING, &self.source, move |pool| clone_in_pool(pool, &below)).await {
+                    Ok(taken) => taken.map_err(|error| DriverError::system(&error, what)),
+                    Err(silent) => Err(DriverError::new(Code::DeadlineExceeded, what).because(silent)),
+                }
+            }
         }
     }
 }

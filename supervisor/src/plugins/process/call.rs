@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
 
@@ -27,12 +29,22 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The sign of life expected of a process in a bulk call, which may be busy.
 const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
+/// A bulk call that shows no progress for so long has lost its way, however well the process says it is.
+const STALLED: Duration = Duration::from_secs(15 * 60);
+
+/// What a request may take beyond its deadline, which tarpc sees to.
+const UNSENT: Duration = Duration::from_millis(500);
+/// So many deadlines in a row without any answer, and a process is of no use, however well it says it is.
+const IGNORED: u32 = 3;
+
 /// When an answer is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
     Within(Duration),
     /// No limit, as long as the process reports progress or answers that it is well.
     WhileAlive,
+    /// The same, and never sent a second time.
+    OnceWhileAlive,
 }
 
 impl Deadline {
@@ -77,16 +89,25 @@ impl Process {
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
         let _turn = self.turn(method).await.map_err(|error| error.context(self.what(method)))?;
-        for _ in 0..ATTEMPTS {
+        let most = if matches!(method.deadline, Deadline::OnceWhileAlive) { 1 } else { ATTEMPTS };
+        let mut attempts = 0;
+        while attempts < most {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
+            // A process that has just been replaced takes no more calls: its successor does.
+            let Some(_counted) = session.calls.enter() else { continue };
+            attempts += 1;
             self.queue.set_bounds((&*session.description).into());
             match self.attempt(&session, method, &attempt).await {
+                Ok(Err(error)) if attempts > 1 => {
+                    return Err(error.context(format!("{}, repeated because its process had ended", self.what(method))));
+                }
                 Ok(answer) => return answer,
                 Err(Miss::Final(error)) => return Err(error),
                 Err(Miss::Crashed) => self.farewell(&session).await,
             }
         }
-        let message = format!("{}: its process ended {ATTEMPTS} times", self.what(method));
+        let times = if most == 1 { "while it worked".to_owned() } else { format!("{most} times") };
+        let message = format!("{}: its process ended {times}", self.what(method));
         Err(self.with_last_end(DriverError::new(Code::Crashed, message)))
     }
 
@@ -118,15 +139,28 @@ impl Process {
             self.open_pool(session, method).await?;
         }
         let limit = match method.deadline {
-            Deadline::Within(limit) => limit,
-            Deadline::WhileAlive => MAX_DEADLINE,
+            Deadline::Within(limit) => limit.min(longest()),
+            Deadline::WhileAlive | Deadline::OnceWhileAlive => MAX_DEADLINE,
         };
         let request = context(logging::current_request(), limit);
         let sent = attempt(session.clone(), request).map_err(|error| {
             Miss::Final(DriverError::system(&error, format!("{}: cannot copy its descriptors", self.what(method))))
         })?;
         tokio::select! {
-            answer = sent => self.judge(session, method, answer).await,
+            answer = AssertUnwindSafe(tokio::time::timeout(limit + UNSENT, sent)).catch_unwind() => match answer {
+                Ok(Ok(answer)) => self.judge(session, method, answer).await,
+                // tarpc counts a deadline from when a request is on its way, and this one never was.
+                Ok(Err(_elapsed)) => {
+                    self.report_hung(session.generation, format!("`{}`: it does not read its calls", method.name)).await;
+                    Err(Miss::Final(self.too_late(method, Some(deaf()))))
+                }
+                // tarpc's client panics on the answer of another method; nothing of ours is touched by it.
+                Err(_panic) => {
+                    let why = format!("it answered `{}` with the result of another method", method.name);
+                    self.report_hung(session.generation, why).await;
+                    Err(Miss::Crashed)
+                }
+            },
             () = session.gone.cancelled() => Err(Miss::Crashed),
             silence = silent(session, method.deadline) => {
                 self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
@@ -142,9 +176,13 @@ impl Process {
         answer: Result<Result<T, DriverError>, RpcError>,
     ) -> Result<Result<T, DriverError>, Miss> {
         match answer {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                session.answered();
+                Ok(answer)
+            }
             Err(RpcError::DeadlineExceeded) => {
-                let silence = session.health(SIGN_OF_LIFE).await.err();
+                let ignored = session.unanswered() >= IGNORED;
+                let silence = session.health(SIGN_OF_LIFE).await.err().or_else(|| ignored.then(deaf));
                 if let Some(silence) = &silence {
                     self.report_hung(session.generation, format!("`{}`: {silence}", method.name)).await;
                 }
@@ -203,8 +241,8 @@ impl Process {
 
     fn too_late(&self, method: Method, silence: Option<DriverError>) -> DriverError {
         let limit = match method.deadline {
-            Deadline::Within(limit) => format!("within {limit:?}"),
-            Deadline::WhileAlive => "and no progress".into(),
+            Deadline::Within(limit) => format!("within {:?}", limit.min(longest())),
+            Deadline::WhileAlive | Deadline::OnceWhileAlive => "and no progress".into(),
         };
         let error = DriverError::new(Code::DeadlineExceeded, format!("{} gave no answer {limit}", self.what(method)));
         match silence {
@@ -219,15 +257,35 @@ async fn silent(session: &Session, deadline: Deadline) -> DriverError {
     if let Deadline::Within(_) = deadline {
         return std::future::pending().await;
     }
-    let mut heard = tokio::time::Instant::now();
+    let (silence, stalled) = (SILENCE.min(longest()), STALLED.min(longest()));
+    let begun = tokio::time::Instant::now();
     loop {
-        tokio::time::sleep_until(heard + SILENCE).await;
-        heard = tokio::time::Instant::now();
-        if session.heartbeat.silent_for() < SILENCE {
+        let asked = tokio::time::Instant::now();
+        tokio::time::sleep_until(asked + silence).await;
+        let quiet = session.heartbeat.silent_for().min(begun.elapsed());
+        if quiet < silence {
             continue;
         }
         if let Err(error) = session.health(BUSY_SIGN_OF_LIFE).await {
             return error;
         }
+        if quiet >= stalled {
+            let message = format!("it says it is well, but has made no progress for {} s", quiet.as_secs());
+            return DriverError::new(Code::DeadlineExceeded, message);
+        }
     }
+}
+
+fn deaf() -> DriverError {
+    DriverError::new(Code::Unavailable, "it says it is well, but answers no calls")
+}
+
+/// The bound on every deadline: none, but for tests of what happens when one passes, which would take minutes
+/// (`HULL_TEST_LONGEST_CALL`, in milliseconds).
+fn longest() -> Duration {
+    static LONGEST: std::sync::LazyLock<Duration> = std::sync::LazyLock::new(|| {
+        let text = std::env::var("HULL_TEST_LONGEST_CALL").ok();
+        text.and_then(|text| text.parse().ok()).map_or(MAX_DEADLINE, Duration::from_millis)
+    });
+    *LONGEST
 }

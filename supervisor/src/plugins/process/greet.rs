@@ -1,5 +1,6 @@
 //! The first words with a fresh process: hello, describe, and its objects back.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use hull_plugin::network::NetworkDriverClient;
 use hull_plugin::storage::StorageDriverClient;
 use hull_plugin::tarpc::client::Config;
 use hull_plugin::{
-    CONTRACT, Description, DriverError, HostHello, LifecycleClient, PluginKind, RequestId, StoredHandle, connect,
-    context,
+    CONTRACT, Description, DriverError, Handle, HostHello, LifecycleClient, PluginKind, RequestId, StoredHandle,
+    connect, context,
 };
 use tokio_util::task::TaskTracker;
 
 use super::handle::Spec;
-use super::session::DriverClient;
+use super::session::{DriverClient, Session};
 use crate::plugins::sandbox::Sockets;
 
 /// A batch of handles must fit a frame of 64 KiB with room to spare; one handle has at most 32 KiB.
@@ -26,7 +27,7 @@ const HANDLE_OVERHEAD: usize = 320;
 /// Why a process is of no use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GreetError {
-    #[error("it gave no greeting")]
+    #[error("it does not answer")]
     Silent(#[source] hull_plugin::tarpc::client::RpcError),
     #[error("it speaks contract versions {oldest} to {newest}, hulld {} to {}", CONTRACT.oldest, CONTRACT.newest)]
     Contract { oldest: u32, newest: u32 },
@@ -36,6 +37,15 @@ pub(crate) enum GreetError {
     Socket(#[source] std::io::Error),
     #[error("it did not take its objects over")]
     Recover(#[source] DriverError),
+    #[error("its pool cannot be opened")]
+    Pool(#[source] DriverError),
+    #[error("it is not well")]
+    Health(#[source] DriverError),
+    /// Of the process that is to be replaced.
+    #[error("it cannot hand over")]
+    HandOver(#[source] DriverError),
+    #[error("it did not take charge")]
+    TakeCharge(#[source] DriverError),
 }
 
 /// A process that has said who it is.
@@ -87,10 +97,18 @@ fn connect_driver(
     })
 }
 
-/// Gives the process the handles of its objects, and tells their owner what became of each.
-pub(super) async fn recover(spec: Arc<Spec>, lifecycle: LifecycleClient) -> Result<(), GreetError> {
+/// Gives the process the handles of its objects, and tells their owner what became of each. Those in `known` it has already;
+/// returns all it has then.
+pub(super) async fn recover(
+    spec: Arc<Spec>,
+    lifecycle: LifecycleClient,
+    known: Vec<StoredHandle>,
+) -> Result<Vec<StoredHandle>, GreetError> {
     let source = &spec.environment.handles;
-    let handles = source.handles(&spec.name.plugin, spec.name.pool.as_ref());
+    let all = source.handles(&spec.name.plugin, spec.name.pool.as_ref());
+    let known: HashMap<&str, &Handle> = known.iter().map(|stored| (stored.object.as_str(), &stored.handle)).collect();
+    let new = |stored: &&StoredHandle| known.get(stored.object.as_str()).is_none_or(|known| **known != stored.handle);
+    let handles: Vec<StoredHandle> = all.iter().filter(new).cloned().collect();
     let mut outcomes = Vec::with_capacity(handles.len());
     for batch in batches(handles) {
         let request = context(RequestId(0), Duration::from_secs(30));
@@ -103,7 +121,26 @@ pub(super) async fn recover(spec: Arc<Spec>, lifecycle: LifecycleClient) -> Resu
         outcomes.extend(batch.into_iter().map(|handle| handle.object).zip(recovered));
     }
     source.recovered(&spec.name.plugin, spec.name.pool.as_ref(), outcomes);
-    Ok(())
+    Ok(all)
+}
+
+/// Has it open its pool, and asks it how it is.
+pub(super) async fn check(spec: Arc<Spec>, session: Arc<Session>) -> Result<(), GreetError> {
+    if let (DriverClient::Storage(client), Some(pool)) = (&session.driver, &spec.name.pool)
+        && let Some(config) = spec.environment.handles.pool_config(pool)
+    {
+        let request = context(RequestId(0), Duration::from_secs(30));
+        let opened = client.open_pool(request, pool.clone(), config).await.map_err(GreetError::Silent)?;
+        opened.map_err(GreetError::Pool)?;
+        session.opened.get_or_init(async || ()).await;
+    }
+    session.health(Duration::from_secs(5)).await.map_err(GreetError::Health)
+}
+
+/// Makes it the process that serves.
+pub(super) async fn take_charge(lifecycle: LifecycleClient) -> Result<(), GreetError> {
+    let request = context(RequestId(0), Duration::from_secs(30));
+    lifecycle.take_charge(request).await.map_err(GreetError::Silent)?.map_err(GreetError::TakeCharge)
 }
 
 fn batches(handles: Vec<StoredHandle>) -> Vec<Vec<StoredHandle>> {
@@ -128,7 +165,6 @@ fn batches(handles: Vec<StoredHandle>) -> Vec<Vec<StoredHandle>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hull_plugin::Handle;
 
     #[test]
     fn batches_fit_a_frame_and_lose_nothing() {

@@ -1,13 +1,15 @@
 //! What callers hold of a plugin process: its name, its state, and a way to ask for it.
 
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hull_plugin::{Code, Description, DriverError, Manifest, PoolName};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::output::Output;
 use super::owner::{self, Command};
 use super::queue::Queue;
 use super::session::Session;
@@ -39,22 +41,51 @@ impl fmt::Display for ProcessName {
 pub(crate) struct Installed {
     pub(crate) manifest: Manifest,
     pub(crate) executable: PathBuf,
+    /// Which of the versions that were installed while Hull ran; `None`: the one that Hull was started with.
+    pub(crate) number: Option<u32>,
+    /// The executable and its companions as they were when they were found, even if something else lies there now.
+    pub(crate) files: Vec<Arc<File>>,
+    /// What is run instead if this one has never served and does not start.
+    pub(crate) fallback: Option<Arc<Installed>>,
 }
 
-/// Everything about a process that does not change.
+/// What is remembered of a process, for lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The program that runs, or would.
+    pub(crate) installed: Arc<Installed>,
+    /// How often a process of it has become ready.
+    pub(crate) starts: u64,
+    /// When the present one did.
+    pub(crate) since: Option<SystemTime>,
+    /// What the last process that ended left as its account.
+    pub(crate) last_end: Option<Arc<str>>,
+    /// Replaced processes that still finish their calls.
+    pub(crate) draining: usize,
+    /// The longest that calls have waited for a replacement.
+    pub(crate) held: Duration,
+}
+
+/// Everything about a process that does not change while it runs.
+#[derive(Clone)]
 pub(crate) struct Spec {
     pub(crate) name: ProcessName,
     pub(crate) installed: Arc<Installed>,
     /// The pool's directory, for storage drivers.
     pub(crate) pool_source: Option<PathBuf>,
     pub(crate) environment: Arc<Environment>,
-    pub(crate) statistics: Statistics,
+    pub(crate) statistics: Arc<Statistics>,
 }
 
 impl Spec {
     /// Tells the rest of hulld what the administrator should know.
     pub(super) fn notice(&self, notice: Notice) {
         self.environment.handles.noticed(&self.name.plugin, self.name.pool.as_ref(), notice);
+    }
+
+    /// The same process with another program.
+    pub(super) fn with(&self, installed: Arc<Installed>) -> Self {
+        Self { installed, ..self.clone() }
     }
 }
 
@@ -74,8 +105,8 @@ pub(crate) struct Process {
     pub(crate) queue: Queue,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Status>,
-    /// What the last process that ended left as its account.
-    pub(super) last_end: watch::Receiver<Option<Arc<str>>>,
+    pub(super) facts: watch::Receiver<Facts>,
+    output: Output,
 }
 
 impl Process {
@@ -84,15 +115,28 @@ impl Process {
         let spec = Arc::new(spec);
         let (commands, receiver) = mpsc::channel(64);
         let (status_sender, status) = watch::channel(Status::Stopped);
-        let (end_sender, last_end) = watch::channel(None);
+        let installed = spec.installed.clone();
+        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0, held: Duration::ZERO };
+        let (facts_sender, facts) = watch::channel(facts);
+        let output = Output::default();
         let tracker = &spec.environment.tasks;
         let stop = spec.environment.stop.clone();
-        tracker.spawn(owner::run(owner::Owner::new(spec.clone(), status_sender, end_sender), receiver, stop));
-        Arc::new(Self { spec, queue: Queue::default(), commands, status, last_end })
+        let owner = owner::Owner::new(spec.clone(), status_sender, facts_sender, output.clone());
+        tracker.spawn(owner::run(owner, receiver, stop));
+        Arc::new(Self { spec, queue: Queue::default(), commands, status, facts, output })
     }
 
     pub(crate) fn plugin(&self) -> &str {
         &self.spec.name.plugin
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts.borrow().clone()
+    }
+
+    /// The kept end of what its processes wrote.
+    pub(crate) fn output(&self) -> String {
+        self.output.text()
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -104,13 +148,19 @@ impl Process {
     /// # Errors
     /// `Unavailable`: quarantined, or not ready in time.
     pub(crate) async fn ready(&self) -> Result<Arc<Session>, DriverError> {
-        if let Status::Ready(session) = &*self.status.borrow() {
+        if let Status::Ready(session) = &*self.status.borrow()
+            && !session.gone.is_cancelled()
+        {
             return Ok(session.clone());
         }
         self.installed()?;
         self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
-        let settled = status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Failed(_)));
+        // A process that has ended is still named for a moment, until its owner has noticed.
+        let settled = status.wait_for(|status| match status {
+            Status::Ready(session) => !session.gone.is_cancelled(),
+            status => matches!(status, Status::Failed(_)),
+        });
         match tokio::time::timeout(START_PATIENCE, settled).await {
             Ok(Ok(status)) => match &*status {
                 Status::Ready(session) => Ok(session.clone()),
@@ -135,8 +185,21 @@ impl Process {
         self.send(|done| Command::Hung { generation, why, done }).await;
     }
 
+    /// Replaces the process by one of `installed`, without a gap.
+    ///
+    /// # Errors
+    /// `Unavailable`: the new one was refused, and why; the present one serves on. `Busy`: not now.
+    pub(crate) async fn succeed(&self, installed: Arc<Installed>) -> Result<(), DriverError> {
+        let (done, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Succeed { installed, done }).await;
+        match (sent, answer.await) {
+            (Ok(()), Ok(result)) => result,
+            _ => Err(self.stopping()),
+        }
+    }
+
     /// Ends the process and starts it anew, whatever its state.
-    pub(crate) async fn restart(&self) {
+    pub(crate) async fn reset(&self) {
         self.send(Command::Reset).await;
     }
 
@@ -151,7 +214,7 @@ impl Process {
             Status::Ready(session) => Some(session),
             Status::Failed(_) => None,
         };
-        self.restart().await;
+        self.reset().await;
         let Some(old) = old else { return Ok(()) };
         tokio::time::timeout(FAREWELL, old.gone.cancelled()).await.map_err(|_elapsed| {
             DriverError::new(Code::Unavailable, format!("the process of plugin `{}` does not end", self.spec.name))
@@ -169,7 +232,8 @@ impl Process {
 
     /// A program that is away is no crash: nothing is counted, and the first call after its return starts it.
     fn installed(&self) -> Result<(), DriverError> {
-        let program = &self.spec.installed.executable;
+        let facts = self.facts.borrow();
+        let program = &facts.installed.executable;
         if program.exists() {
             return Ok(());
         }
@@ -188,7 +252,7 @@ impl Process {
     }
 
     pub(crate) fn with_last_end(&self, error: DriverError) -> DriverError {
-        match &*self.last_end.borrow() {
+        match &self.facts.borrow().last_end {
             Some(end) => error.because(end),
             None => error,
         }

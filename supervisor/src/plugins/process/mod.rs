@@ -2,7 +2,8 @@
 //!
 //! [`owner`] is the one task that holds the process and applies [`state::step`]; everybody else has a [`Process`] and calls
 //! through it ([`call`]). Invariant: a [`session::Session`] stands for exactly one operating system process, and is cancelled
-//! when that process is gone. Start with [`call`].
+//! when that process is gone. It is replaced without a gap: [`upgrade`] starts a successor beside it, [`succession`] decides, and
+//! [`retire`] lets the old one finish its calls. Start with [`call`].
 
 mod call;
 mod greet;
@@ -10,11 +11,14 @@ mod handle;
 mod output;
 mod owner;
 mod queue;
+mod retire;
 mod session;
 mod state;
+mod succession;
+mod upgrade;
 
 pub(crate) use call::{Deadline, Method};
 pub(crate) use handle::{Installed, Process, ProcessName, Spec, Status};
-pub(crate) use output::Output;
+pub(crate) use output::{Output, printable};
 pub(crate) use queue::Bounds;
 pub(crate) use session::Heartbeat;

@@ -16,9 +16,26 @@ const QUOTED_LINES: usize = 5;
 
 /// The end of a process's output.
 #[derive(Clone, Default)]
-pub(crate) struct Output(Arc<Mutex<VecDeque<u8>>>);
+pub(crate) struct Output {
+    kept: Kept,
+    /// That of the processes before it, too.
+    history: Option<Kept>,
+}
+
+type Kept = Arc<Mutex<VecDeque<u8>>>;
 
 impl Output {
+    /// The output of one more process, which also becomes part of this one.
+    pub(super) fn chapter(&self) -> Self {
+        Self { kept: Kept::default(), history: Some(self.kept.clone()) }
+    }
+
+    /// All that is kept.
+    pub(crate) fn text(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept.iter().copied().collect::<Vec<u8>>()).into_owned()
+    }
+
     /// Reads `stderr` to its end; one line at a time goes to the log.
     pub(crate) async fn follow(self, name: String, stderr: OwnedFd) -> std::io::Result<()> {
         let mut reader = BufReader::with_capacity(1024, pipe::Receiver::from_owned_fd(stderr)?);
@@ -33,18 +50,18 @@ impl Output {
 
     /// The last few lines, for an error's cause.
     pub(crate) fn last_lines(&self) -> Vec<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: Vec<u8> = kept.iter().copied().collect();
-        let text = String::from_utf8_lossy(&bytes);
+        let text = self.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(QUOTED_LINES)..].iter().map(|line| printable(line.trim())).collect()
     }
 
     fn keep(&self, line: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(line);
-        let excess = kept.len().saturating_sub(KEPT);
-        kept.drain(..excess);
+        for kept in std::iter::once(&self.kept).chain(&self.history) {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(line);
+            let excess = kept.len().saturating_sub(KEPT);
+            kept.drain(..excess);
+        }
     }
 }
 
@@ -64,7 +81,7 @@ fn log(name: &str, line: &str) {
 }
 
 /// Foreign text must not steer the administrator's terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() && char != '\t' { '\u{fffd}' } else { char }).collect()
 }
 
@@ -78,7 +95,7 @@ mod tests {
         for number in 0..20_000 {
             output.keep(format!("line {number}\n").as_bytes());
         }
-        assert!(output.0.lock().unwrap().len() <= KEPT);
+        assert!(output.kept.lock().unwrap().len() <= KEPT);
         assert_eq!(output.last_lines().last().unwrap(), "line 19999");
         assert_eq!(output.last_lines().len(), QUOTED_LINES);
     }

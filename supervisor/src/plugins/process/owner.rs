@@ -1,58 +1,86 @@
 //! The one task that holds a plugin's process: it feeds events to [`step`] and does what that says.
+//!
+//! What concerns a successor beside it is in [`super::upgrade`], and what follows a replacement in [`super::retire`].
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use hull_plugin::{DriverError, LifecycleClient, StoredHandle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::greet::{self, GreetError, Greeted};
-use super::handle::{Spec, Status};
+use super::handle::{Facts, Installed, Spec, Status};
 use super::output::Output;
-use super::session::{Heartbeat, Session};
+use super::retire::Retiring;
+use super::session::{Calls, Heartbeat, Session};
 use super::state::{Action, Event, State, step};
-use crate::plugins::sandbox::{self, Child};
-use crate::plugins::{Notice, upcalls};
+use super::upgrade::{self, Upgrade};
+use crate::plugins::sandbox::{self, Child, Slot, SpawnError};
+use crate::plugins::{Notice, PluginFailure, upcalls};
 
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
     Wanted(oneshot::Sender<()>),
-    Hung { generation: u64, why: String, done: oneshot::Sender<()> },
+    Hung {
+        generation: u64,
+        why: String,
+        done: oneshot::Sender<()>,
+    },
     Reset(oneshot::Sender<()>),
+    /// Replace the process by one of this program; answered when it is done, or refused.
+    Succeed {
+        installed: Arc<Installed>,
+        done: oneshot::Sender<Result<(), DriverError>>,
+    },
 }
 
 /// A process that has lived so long does not keep ending.
 const WELL_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
-type Pending = Pin<Box<dyn Future<Output = Result<Step, GreetError>> + Send>>;
+pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Step, GreetError>> + Send>>;
 
-/// A step of the start that is through.
-enum Step {
+/// A step on the way to serving that is through.
+pub(super) enum Step {
     Greeted(Greeted),
-    Recovered,
+    Recovered(Vec<StoredHandle>),
+    Checked,
+    HandedOver,
+    InCharge,
 }
 
 /// A process, from its start until it is gone.
-struct Running {
-    child: Child,
-    output: Output,
-    heartbeat: Arc<Heartbeat>,
-    gone: CancellationToken,
-    greeted: Option<Greeted>,
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) slot: Slot,
+    pub(super) generation: u64,
+    pub(super) output: Output,
+    pub(super) heartbeat: Arc<Heartbeat>,
+    pub(super) gone: CancellationToken,
+    pub(super) greeted: Option<Greeted>,
+    /// Once it has greeted and been told of its objects.
+    pub(super) session: Option<Arc<Session>>,
 }
 
 pub(crate) struct Owner {
-    spec: Arc<Spec>,
-    status: watch::Sender<Status>,
-    last_end: watch::Sender<Option<Arc<str>>>,
-    state: State,
-    generation: u64,
-    running: Option<Running>,
+    /// Whose process runs, or would.
+    pub(super) spec: Arc<Spec>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) facts: watch::Sender<Facts>,
+    pub(super) state: State,
+    pub(super) generation: u64,
+    pub(super) running: Option<Running>,
     pending: Option<Pending>,
     /// Why hulld itself ended the process.
     complaint: Option<String>,
+    pub(super) upgrade: Option<Upgrade>,
+    /// Processes that were replaced and still have calls.
+    pub(super) retiring: Vec<Retiring>,
+    /// Whether this program has ever served: if not, it may be given up for an older one.
+    pub(super) proven: bool,
+    output: Output,
 }
 
 pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
@@ -63,7 +91,7 @@ pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>,
             () = stop.cancelled() => return owner.end().await,
             command = commands.recv() => match command {
                 None => return owner.end().await,
-                Some(command) => match owner.understand(command, &mut asked) {
+                Some(command) => match owner.understand(command, &mut asked).await {
                     Some(event) => event,
                     None => continue,
                 },
@@ -71,6 +99,10 @@ pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>,
             () = exited(owner.running.as_ref()) => owner.bury().await,
             through = pending(&mut owner.pending) => owner.advance(through),
             () = tick(owner.state) => Event::Tick,
+            event = upgrade::next(&mut owner.upgrade) => {
+                owner.upgrade_event(event).await;
+                continue;
+            }
         };
         owner.apply(event).await;
         if let Some(asked) = asked.take() {
@@ -83,22 +115,44 @@ impl Owner {
     pub(crate) fn new(
         spec: Arc<Spec>,
         status: watch::Sender<Status>,
-        last_end: watch::Sender<Option<Arc<str>>>,
+        facts: watch::Sender<Facts>,
+        output: Output,
     ) -> Self {
-        let (state, generation, running, pending, complaint) = (State::Stopped, 0, None, None, None);
-        Self { spec, status, last_end, state, generation, running, pending, complaint }
+        Self {
+            spec,
+            status,
+            facts,
+            state: State::Stopped,
+            generation: 0,
+            running: None,
+            pending: None,
+            complaint: None,
+            upgrade: None,
+            retiring: Vec::new(),
+            proven: false,
+            output,
+        }
     }
 
     /// A complaint about a process that is gone already means nothing.
-    fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Option<Event> {
+    async fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Option<Event> {
         let (event, done) = match command {
             Command::Wanted(done) => (Event::Wanted, done),
             Command::Reset(done) => {
                 self.spec.statistics.expect_end();
                 (Event::Reset, done)
             }
-            Command::Hung { generation, why, done } if generation == self.generation => (self.complain(why), done),
-            Command::Hung { .. } => return None,
+            Command::Succeed { installed, done } => {
+                self.begin_upgrade(installed, done).await;
+                return None;
+            }
+            Command::Hung { generation, why, done } => {
+                if self.running.as_ref().is_none_or(|running| running.generation != generation) {
+                    self.condemn(generation, &why);
+                    return None;
+                }
+                (self.complain(why), done)
+            }
         };
         *asked = Some(done);
         Some(event)
@@ -108,11 +162,15 @@ impl Owner {
         let mut event = Some(event);
         while let Some(current) = event.take() {
             let (state, actions) = step(self.state, current, Instant::now());
+            let served = matches!(self.state, State::Ready { .. });
             self.state = state;
             for action in actions {
                 if let Some(followed_by) = self.act(*action).await {
                     event = Some(followed_by);
                 }
+            }
+            if served && !matches!(self.state, State::Ready { .. }) {
+                self.upgrade_lost_its_predecessor().await;
             }
         }
     }
@@ -125,32 +183,18 @@ impl Owner {
             Action::Unroute => _ = self.status.send_replace(Status::Starting),
             Action::Kill => self.kill(),
             Action::Abandon => self.abandon(),
-            Action::Warn => self.warn(),
+            Action::Warn => return self.give_up(),
         }
         None
     }
 
     async fn spawn(&mut self) -> Option<Event> {
-        self.generation += 1;
         self.complaint = None;
         self.status.send_replace(Status::Starting);
-        self.spec.statistics.started();
-        match sandbox::spawn_plugin(&self.spec).await {
-            Ok((child, sockets, stderr)) => {
-                let tasks = &self.spec.environment.tasks;
-                let (output, heartbeat) = (Output::default(), Arc::new(Heartbeat::new()));
-                let follow = output.clone().follow(self.spec.name.to_string(), stderr);
-                tasks.spawn(async move {
-                    if let Err(error) = follow.await {
-                        tracing::debug!(%error, "a plugin's output is lost");
-                    }
-                });
-                tasks.spawn(upcalls::serve(self.spec.clone(), heartbeat.clone(), sockets.host));
-                let sockets = sandbox::Sockets { lifecycle: sockets.lifecycle, driver: sockets.driver };
-                let greeting = greet::greet(self.spec.clone(), sockets, tasks.clone());
-                self.pending = Some(Box::pin(async move { greeting.await.map(Step::Greeted) }));
-                let gone = CancellationToken::new();
-                self.running = Some(Running { child, output, heartbeat, gone, greeted: None });
+        match self.start(self.spec.clone()).await {
+            Ok((running, greeting)) => {
+                self.pending = Some(greeting);
+                self.running = Some(running);
                 None
             }
             Err(error) => {
@@ -163,29 +207,62 @@ impl Owner {
         }
     }
 
+    /// Starts a process in a slot that no living one has.
+    pub(super) async fn start(&mut self, spec: Arc<Spec>) -> Result<(Running, Pending), SpawnError> {
+        let slot = self.free_slot();
+        self.generation += 1;
+        let first = self.generation == 1;
+        spec.statistics.started();
+        let (mut child, sockets, stderr) = sandbox::spawn_plugin(&spec, slot, first).await?;
+        let tasks = &spec.environment.tasks;
+        child.take_refusals().map(|refusals| tasks.spawn(refusals.follow()));
+        let (output, heartbeat) = (self.output.chapter(), Arc::new(Heartbeat::new()));
+        let follow = output.clone().follow(spec.name.to_string(), stderr);
+        tasks.spawn(async move {
+            if let Err(error) = follow.await {
+                tracing::debug!(%error, "a plugin's output is lost");
+            }
+        });
+        tasks.spawn(upcalls::serve(spec.clone(), heartbeat.clone(), sockets.host));
+        let sockets = sandbox::Sockets { lifecycle: sockets.lifecycle, driver: sockets.driver };
+        let greeting = greet::greet(spec.clone(), sockets, tasks.clone());
+        let running = Running {
+            child,
+            slot,
+            generation: self.generation,
+            output,
+            heartbeat,
+            gone: CancellationToken::new(),
+            greeted: None,
+            session: None,
+        };
+        Ok((running, Box::pin(async move { greeting.await.map(Step::Greeted) })))
+    }
+
     fn recover(&mut self) {
-        let Some(greeted) = self.running.as_ref().and_then(|running| running.greeted.as_ref()) else { return };
-        let recovering = greet::recover(self.spec.clone(), greeted.lifecycle.clone());
-        self.pending = Some(Box::pin(async move { recovering.await.map(|()| Step::Recovered) }));
+        let Some(running) = &mut self.running else { return };
+        let Some(session) = running.become_session() else { return };
+        let (spec, lifecycle) = (self.spec.clone(), session.lifecycle.clone());
+        self.pending = Some(in_charge(spec, lifecycle, Vec::new()));
     }
 
     fn route(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        let Some(greeted) = running.greeted.take() else { return };
-        let session = Session {
-            generation: self.generation,
-            pid: running.child.pid(),
-            description: greeted.description,
-            lifecycle: greeted.lifecycle,
-            driver: greeted.driver,
-            gone: running.gone.clone(),
-            opened: tokio::sync::OnceCell::new(),
-            heartbeat: running.heartbeat.clone(),
-            output: running.output.clone(),
-        };
-        tracing::info!(plugin = %self.spec.name, pid = session.pid, "plugin ready");
+        let Some(session) = self.running.as_ref().and_then(|running| running.session.clone()) else { return };
+        self.serve(session);
+    }
+
+    /// Calls go to this process from now on.
+    pub(super) fn serve(&mut self, session: Arc<Session>) {
+        tracing::info!(plugin = %self.spec.name, pid = session.pid, version = session.description.version, "plugin ready");
+        self.proven = true;
+        let installed = self.spec.installed.clone();
+        self.facts.send_modify(|facts| {
+            facts.starts += 1;
+            facts.since = Some(SystemTime::now());
+            facts.installed = installed;
+        });
         self.watch_health(session.gone.clone());
-        self.status.send_replace(Status::Ready(Arc::new(session)));
+        self.status.send_replace(Status::Ready(session));
     }
 
     fn advance(&mut self, through: Result<Step, GreetError>) -> Event {
@@ -200,9 +277,15 @@ impl Owner {
         }
     }
 
-    fn complain(&mut self, why: String) -> Event {
+    pub(super) fn complain(&mut self, why: String) -> Event {
         self.complaint.get_or_insert(why);
         Event::Hung
+    }
+
+    /// What is to be done about a process of this plugin that does not work.
+    pub(super) async fn hung(&mut self, why: String) {
+        let event = self.complain(why);
+        Box::pin(self.apply(event)).await;
     }
 
     fn kill(&mut self) {
@@ -218,16 +301,9 @@ impl Owner {
         self.pending = None;
         if let Some(running) = self.running.take() {
             running.gone.cancel();
-            let status = running.child.status();
-            let mut account = status.map_or("ended, nobody knows how".into(), crate::plugins::describe_status);
-            if let Some(complaint) = self.complaint.as_ref().filter(|_| status == Some(nix::libc::SIGKILL)) {
-                account = format!("killed by hulld: {complaint}");
-            }
-            let lines = running.output.last_lines();
-            if !lines.is_empty() {
-                account = format!("{account}; its last words: {}", lines.join(" | "));
-            }
+            let account = running.account(self.complaint.as_deref());
             self.account(account);
+            sandbox::forget_plugin(&self.spec, running.slot).await;
         }
         Event::Exited
     }
@@ -237,6 +313,8 @@ impl Owner {
             running.gone.cancel();
             let stack = running.child.kernel_stack();
             self.account(format!("does not die of SIGKILL and was abandoned; it is in the kernel at {stack}"));
+            let stop = self.spec.environment.stop.clone();
+            self.spec.environment.tasks.spawn(async move { stop.run_until_cancelled(reap(running.child)).await });
         }
     }
 
@@ -245,15 +323,31 @@ impl Owner {
         if self.spec.statistics.ended(&how) {
             self.spec.notice(Notice::KeepsEnding { how: how.clone() });
         }
-        self.last_end.send_replace(Some(how.into()));
+        self.facts.send_modify(|facts| facts.last_end = Some(how.into()));
     }
 
-    fn warn(&self) {
-        let reason = self.last_end.borrow().clone().unwrap_or_else(|| "too many crashes".into());
+    /// Out of service; or, with a version that never served, back to the one before it.
+    fn give_up(&mut self) -> Option<Event> {
+        let reason = self.facts.borrow().last_end.clone().unwrap_or_else(|| "too many crashes".into());
+        if !self.proven
+            && let Some(older) = &self.spec.installed.fallback
+        {
+            let (version, older_version) = (&self.spec.installed.manifest.version, &older.manifest.version);
+            tracing::error!(plugin = %self.spec.name, %reason, version, older_version, "the chosen version does not start: going back to the last good one");
+            self.spec = Arc::new(self.spec.with(older.clone()));
+            return Some(Event::Reset);
+        }
         tracing::error!(plugin = %self.spec.name, %reason, "plugin is out of service");
         self.spec.statistics.doubt();
         self.spec.notice(Notice::OutOfService { why: reason.to_string() });
+        let failure = PluginFailure {
+            plugin: self.spec.name.plugin.clone(),
+            process: self.spec.name.to_string(),
+            reason: reason.to_string(),
+        };
+        let _ = self.spec.environment.failures.send(failure); // nobody who listens is fine
         self.status.send_replace(Status::Failed(reason));
+        None
     }
 
     /// A process that has lived for a while after bad times is well again.
@@ -272,7 +366,8 @@ impl Owner {
     async fn end(mut self) {
         self.pending = None;
         self.status.send_replace(Status::Stopped);
-        if let Some(running) = self.running.take() {
+        let successor = self.upgrade.take().map(|upgrade| upgrade.running);
+        for running in [self.running.take(), successor].into_iter().flatten() {
             running.gone.cancel();
             running.child.kill();
             // Not dying of SIGKILL within the bound: the next hulld finds it in its cgroup.
@@ -281,14 +376,69 @@ impl Owner {
     }
 }
 
-async fn exited(running: Option<&Running>) {
+impl Running {
+    /// From a process that has greeted to one that can be called.
+    pub(super) fn become_session(&mut self) -> Option<Arc<Session>> {
+        let greeted = self.greeted.take()?;
+        let session = Arc::new(Session {
+            generation: self.generation,
+            pid: self.child.pid(),
+            slot: self.slot,
+            description: greeted.description,
+            lifecycle: greeted.lifecycle,
+            driver: greeted.driver,
+            gone: self.gone.clone(),
+            opened: tokio::sync::OnceCell::new(),
+            heartbeat: self.heartbeat.clone(),
+            output: self.output.clone(),
+            calls: Calls::default(),
+            ignored: Default::default(),
+            condemned: CancellationToken::new(),
+        });
+        self.session = Some(session.clone());
+        Some(session)
+    }
+
+    /// How it ended, with its last words. Reaps it.
+    pub(super) fn account(&self, complaint: Option<&str>) -> String {
+        let status = self.child.status();
+        let mut account = status.map_or("ended, nobody knows how".into(), crate::plugins::describe_status);
+        if let Some(complaint) = complaint.filter(|_| status == Some(nix::libc::SIGKILL)) {
+            account = format!("killed by hulld: {complaint}");
+        }
+        self.with_last_words(account)
+    }
+
+    pub(super) fn with_last_words(&self, account: String) -> String {
+        let lines = self.output.last_lines();
+        if lines.is_empty() { account } else { format!("{account}; its last words: {}", lines.join(" | ")) }
+    }
+}
+
+/// What is new since `known` is recovered, then the process is told that it serves.
+pub(super) fn in_charge(spec: Arc<Spec>, lifecycle: LifecycleClient, known: Vec<StoredHandle>) -> Pending {
+    Box::pin(async move {
+        greet::recover(spec, lifecycle.clone(), known).await?;
+        greet::take_charge(lifecycle).await.map(|()| Step::InCharge)
+    })
+}
+
+/// An abandoned process may end after all.
+async fn reap(child: Child) {
+    child.exited().await;
+    if let Some(status) = child.status() {
+        tracing::info!(pid = child.pid(), how = crate::plugins::describe_status(status), "abandoned plugin ended");
+    }
+}
+
+pub(super) async fn exited(running: Option<&Running>) {
     match running {
         Some(running) => running.child.exited().await,
         None => std::future::pending().await,
     }
 }
 
-async fn pending(pending: &mut Option<Pending>) -> Result<Step, GreetError> {
+pub(super) async fn pending(pending: &mut Option<Pending>) -> Result<Step, GreetError> {
     match pending {
         Some(future) => future.await,
         None => std::future::pending().await,

@@ -1,7 +1,7 @@
 //! The connection to one running plugin process.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hull_plugin::image::ImageSourceClient;
@@ -10,10 +10,11 @@ use hull_plugin::network::NetworkDriverClient;
 use hull_plugin::storage::StorageDriverClient;
 use hull_plugin::tarpc::client::RpcError;
 use hull_plugin::{Code, Description, DriverError, Health, LifecycleClient, RequestId, context};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
+use crate::plugins::sandbox::Slot;
 
 /// The client of the contract that the plugin's kind speaks.
 pub(crate) enum DriverClient {
@@ -27,6 +28,8 @@ pub(crate) enum DriverClient {
 pub(crate) struct Session {
     pub(crate) generation: u64,
     pub(crate) pid: i32,
+    /// Which control group it has.
+    pub(crate) slot: Slot,
     pub(crate) description: Arc<Description>,
     pub(crate) lifecycle: LifecycleClient,
     pub(crate) driver: DriverClient,
@@ -36,7 +39,28 @@ pub(crate) struct Session {
     pub(crate) opened: OnceCell<()>,
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) output: Output,
+    pub(crate) calls: Calls,
+    /// How many calls in a row had no answer in time.
+    pub(super) ignored: AtomicU32,
+    /// Cancelled when it is to be ended although calls run in it.
+    pub(super) condemned: CancellationToken,
 }
+
+/// The calls that run in a process, so that none is cut when the process is replaced.
+#[derive(Default)]
+pub(crate) struct Calls {
+    running: Mutex<Running>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Running {
+    count: usize,
+    closed: bool,
+}
+
+/// A call that runs, until it is dropped.
+pub(crate) struct Counted<'a>(&'a Calls);
 
 /// When the process last showed progress.
 pub(crate) struct Heartbeat {
@@ -63,6 +87,15 @@ impl Session {
         image, Image, ImageSourceClient;
     }
 
+    pub(super) fn answered(&self) {
+        self.ignored.store(0, Ordering::Relaxed);
+    }
+
+    /// How many there are now in a row.
+    pub(super) fn unanswered(&self) -> u32 {
+        self.ignored.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Asks the plugin how it is, for at most `patience`.
     pub(crate) async fn health(&self, patience: Duration) -> Result<(), DriverError> {
         let answer = self.lifecycle.health(context(RequestId(0), patience));
@@ -79,6 +112,48 @@ impl Session {
     }
 }
 
+impl Calls {
+    /// `None`: the process takes no more calls, another does.
+    pub(super) fn enter(&self) -> Option<Counted<'_>> {
+        let mut running = self.lock();
+        if running.closed {
+            return None;
+        }
+        running.count += 1;
+        Some(Counted(self))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    /// Lets no more calls in and waits until those that run have ended.
+    pub(super) async fn ended(&self) {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut running = self.lock();
+                running.closed = true;
+                if running.count == 0 {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().count -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
 impl Heartbeat {
     pub(crate) fn new() -> Self {
         Self { origin: Instant::now(), last: AtomicU64::new(0) }
@@ -91,5 +166,24 @@ impl Heartbeat {
 
     pub(crate) fn silent_for(&self) -> Duration {
         self.origin.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_replaced_process_ends_after_its_last_call_and_takes_no_other() {
+        let calls = Arc::new(Calls::default());
+        let (first, second) = (calls.enter().unwrap(), calls.enter().unwrap());
+        let waiting = calls.clone();
+        let ended = tokio::spawn(async move { waiting.ended().await });
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!ended.is_finished() && calls.count() == 1);
+        assert!(calls.enter().is_none());
+        drop(second);
+        ended.await.unwrap();
     }
 }

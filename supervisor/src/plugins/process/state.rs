@@ -95,7 +95,9 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
             (killing(crashes), &[Kill])
         }
         (Starting { crashes, .. } | Recovering { crashes, .. }, Hung) => (killing(crashes), &[Kill]),
-        (Ready { crashes, since }, Hung | Reset) => (killing(crashes.forgiven(since, now)), &[Unroute, Kill]),
+        (Ready { crashes, since }, Hung) => (killing(crashes.forgiven(since, now)), &[Unroute, Kill]),
+        // Somebody's wish is no fault of the plugin's.
+        (Ready { .. }, Reset) => (killing(Crashes::default()), &[Unroute, Kill]),
         (Ready { crashes, since }, Exited) => crashed(crashes.forgiven(since, now), now, &[Unroute], &[Unroute, Warn]),
         (Starting { crashes, .. } | Recovering { crashes, .. } | Killing { crashes, .. }, Exited) => {
             crashed(crashes, now, &[], &[Warn])
@@ -104,6 +106,11 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
         (Backoff { crashes, until }, Tick) if now >= until => (starting(crashes), &[Spawn]),
         (same, _) => (same, &[]), // early, late or repeated: harmless
     }
+}
+
+/// A successor serves, which nobody has seen crash yet.
+pub(super) fn succeeded(now: Instant) -> State {
+    State::Ready { crashes: Crashes::default(), since: now }
 }
 
 /// After a crash: wait a little and start again, or give up.
@@ -187,6 +194,22 @@ mod tests {
         };
         assert!(matches!(crash_every(Duration::from_secs(10)), State::Failed { .. }));
         assert!(matches!(crash_every(Duration::from_secs(40)), State::Backoff { .. }));
+    }
+
+    #[test]
+    fn being_restarted_often_is_no_reason_to_give_up() {
+        let mut now = Instant::now();
+        let mut state = ready(now);
+        for _ in 0..MAX_CRASHES * 2 {
+            (state, _) = step(state, Event::Reset, now);
+            (state, _) = step(state, Event::Exited, now);
+            let State::Backoff { until, .. } = state else { panic!("given up after a wish: {state:?}") };
+            now = until;
+            (state, _) = step(state, Event::Tick, now);
+            (state, _) = step(state, Event::Greeted, now);
+            (state, _) = step(state, Event::Recovered, now);
+            assert!(matches!(state, State::Ready { .. }));
+        }
     }
 
     fn ready_with(now: Instant, times: &[Instant]) -> State {

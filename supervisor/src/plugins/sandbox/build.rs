@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use hull_plugin::{Limits, Namespace, NetworkAccess, Sandbox, User};
 
 use super::ids;
-use super::plan::{Access, Identity, Landlock, Mount, MountKind, Network, Plan, Proc, Required};
-use super::spawn::SpawnError;
+use super::plan::{Access, Heard, Helper, Identity, Landlock, Mount, MountKind, Network, Plan, Proc, Required};
+use super::spawn::{Slot, SpawnError};
 use crate::cgroups::{Cgroup, CgroupLimits, Cgroups};
 use crate::plugins::process::Spec;
 
@@ -32,7 +32,7 @@ struct Wishes<'a> {
     pool: Option<&'a Path>,
 }
 
-pub(super) fn plugin_plan(spec: &Spec) -> Result<Plan, SpawnError> {
+pub(super) fn plugin_plan(spec: &Spec, slot: Slot) -> Result<Plan, SpawnError> {
     let manifest = &spec.installed.manifest;
     let environment = &spec.environment;
     let state = spec.name.pool.as_ref().map_or_else(|| "state".to_owned(), |pool| format!("state@{pool}"));
@@ -41,7 +41,7 @@ pub(super) fn plugin_plan(spec: &Spec) -> Result<Plan, SpawnError> {
         plugin: &spec.name.plugin,
         hull_dir: &environment.hull_dir,
         cgroups: &environment.cgroups,
-        group: environment.cgroups.plugin(&spec.name.to_string()),
+        group: environment.cgroups.plugin(&slot.group(spec)),
         sandbox: &manifest.sandbox,
         limits: &manifest.limits,
         state: manifest.sandbox.state.then(|| state_directory(&environment.hull_dir, &spec.name.plugin, &state)),
@@ -54,6 +54,15 @@ pub(super) fn plugin_plan(spec: &Spec) -> Result<Plan, SpawnError> {
     for name in &manifest.companions {
         let source = spec.installed.executable.with_file_name(name);
         plan.mounts.push(bind(source, Path::new("/").join(name), Access::Read, Required::Yes));
+    }
+    if let Some(helper) = &manifest.helper {
+        if !manifest.companions.contains(&helper.program) {
+            let why = format!("its helper `{}` is none of its companions", helper.program);
+            return Err(SpawnError::Manifest { why });
+        }
+        let program = Path::new("/").join(&helper.program);
+        plan.helper = Some(Helper { program, capabilities: helper.capabilities.clone() });
+        plan.landlock = Landlock::Nothing; // what the helper makes is outside of any landlock
     }
     Ok(plan)
 }
@@ -155,10 +164,12 @@ fn plan(wishes: Wishes) -> Result<Plan, SpawnError> {
         cgroup_namespace: if sandbox.cgroup { Namespace::Host } else { Namespace::Private },
         identity,
         capabilities: sandbox.capabilities.clone(),
+        helper: None,
         mounts,
         proc,
         landlock: landlock(sandbox),
         system_calls: system_calls(sandbox),
+        heard: Heard::asked_for(),
         open_files: limits.open_files,
     })
 }
@@ -232,10 +243,13 @@ fn granted_mounts(sandbox: &Sandbox) -> Vec<Mount> {
     mounts
 }
 
-/// Confines writing and executing. Not for drivers that mount: landlock forbids that; the mount namespace is their wall.
-fn landlock(sandbox: &Sandbox) -> Option<Landlock> {
+/// Confines writing and executing, but not for drivers that mount: landlock forbids that; the mount namespace is their wall.
+fn landlock(sandbox: &Sandbox) -> Landlock {
+    if sandbox.system_calls.iter().any(|name| name == "@all") {
+        return Landlock::Nothing;
+    }
     if sandbox.system_calls.iter().any(|name| name == "@mount" || name == "mount") {
-        return None;
+        return Landlock::Neighbours;
     }
     let mut write: Vec<PathBuf> = ["/dev", "/tmp", "/state", "/pool", "/cgroup", "/proc"].map(PathBuf::from).into();
     write.extend(sandbox.write.iter().cloned());
@@ -245,15 +259,22 @@ fn landlock(sandbox: &Sandbox) -> Option<Landlock> {
         // A link to an interpreter or a busybox needs its target's right; that is where the rule goes by itself.
         execute.push(path.clone());
     }
-    Some(Landlock { write, execute })
+    Landlock::Files { write, execute }
 }
 
+/// What is listed, and what follows from the other grants.
 fn system_calls(sandbox: &Sandbox) -> Vec<String> {
-    let mut names = sandbox.system_calls.clone();
-    if sandbox.network == NetworkAccess::Host {
-        names.push("@packet-sockets".into());
-    }
-    names
+    let can = |names: &[&str]| sandbox.capabilities.iter().any(|capability| names.contains(&capability.as_str()));
+    let runs = !sandbox.execute.is_empty();
+    let changes = runs || sandbox.state || sandbox.pool || !sandbox.write.is_empty();
+    let groups = [
+        (changes, "@files"),
+        (runs, "@processes"),
+        (can(&["SETUID", "SETGID", "SETPCAP"]), "@identity"),
+        (sandbox.network != NetworkAccess::None, "@network"),
+    ];
+    let followed = groups.into_iter().filter(|(granted, _)| *granted).map(|(_, name)| name.to_owned());
+    sandbox.system_calls.iter().cloned().chain(followed).collect()
 }
 
 fn environment(home: &str) -> Vec<(String, String)> {

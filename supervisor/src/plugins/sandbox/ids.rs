@@ -58,18 +58,32 @@ pub(super) fn whole_block(block: u32) -> Vec<IdLine> {
 
 /// One own id, and those that root may give to containers, onto themselves. `file` is /etc/subuid or /etc/subgid.
 pub(super) fn instance_ids(block: u32, file: &Path) -> Vec<IdLine> {
-    let mut ranges = parse(&fs::read_to_string(file).unwrap_or_default());
-    if ranges.is_empty() {
-        ranges.push(DEFAULT_RANGE);
-    }
     let mut lines = vec![IdLine { inside: 0, outside: block, count: 1 }];
-    lines.extend(ranges);
+    lines.extend(given(&fs::read_to_string(file).unwrap_or_default()));
     lines
 }
 
+/// The largest range that an instance can have, as its first id on the host and how many: a distribution needs 65536.
+pub(crate) fn instance_range(file: &Path) -> (u32, u32) {
+    instance_range_in(&fs::read_to_string(file).unwrap_or_default())
+}
+
+/// The same, of what stands in the file.
+pub(crate) fn instance_range_in(text: &str) -> (u32, u32) {
+    let largest = given(text).into_iter().max_by_key(|line| line.count).unwrap_or(DEFAULT_RANGE);
+    (largest.outside, largest.count)
+}
+
+/// What the file gives to root, and the default if none of that is enough for a distribution (or there is no such file).
+fn given(text: &str) -> Vec<IdLine> {
+    let lines = parse(text, &[]);
+    if lines.iter().any(|line| line.count >= BLOCK) { lines } else { parse(text, &[DEFAULT_RANGE]) }
+}
+
 /// root's ranges, in order and without overlaps, which the kernel would refuse; nor do they reach Hull's own blocks.
-fn parse(text: &str) -> Vec<IdLine> {
+fn parse(text: &str, others: &[IdLine]) -> Vec<IdLine> {
     let mut ranges: Vec<(u32, u32)> = text.lines().filter_map(parse_line).collect();
+    ranges.extend(others.iter().map(|line| (line.outside, line.outside.saturating_add(line.count))));
     ranges.sort_unstable();
     let mut lines: Vec<IdLine> = Vec::new();
     for (first, end) in ranges {
@@ -95,11 +109,35 @@ mod tests {
 
     #[test]
     fn ranges_are_disjoint_whatever_the_file_says() {
-        let lines = parse("lxd:5:5\nroot:100000:65536\nroot:150000:65536\n0:0:10\nroot:x:y\nroot:4294967295:9\n");
+        let lines = parse("lxd:5:5\nroot:100000:65536\nroot:150000:65536\n0:0:10\nroot:x:y\nroot:4294967295:9\n", &[]);
         assert_eq!(lines[0], IdLine { inside: 1, outside: 1, count: 9 });
         assert_eq!(lines[1], IdLine { inside: 100_000, outside: 100_000, count: 65_536 });
         assert_eq!(lines[2], IdLine { inside: 165_536, outside: 165_536, count: 50_000 });
         assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn an_instance_gets_what_its_driver_has_whatever_the_file_says() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("subuid");
+        for (text, expected) in [
+            ("root:1000000:1000000000\n", (1_000_000, 1_000_000_000)),
+            ("alice:100000:65536\nroot:165536:65536\nroot:300000:70000\nroot:x:y\n", (300_000, 70_000)),
+            ("", (1_000_000, 1_000_000_000)),
+            ("alice:100000:65536\n", (1_000_000, 1_000_000_000)),
+            ("root:100000:1000\n", (1_000_000, 1_000_000_000)), // too few for a distribution
+            ("root:1:4294967295\n", (1, FIRST - 1)),
+        ] {
+            fs::write(&file, text).unwrap();
+            let (first, count) = instance_range(&file);
+            assert_eq!((first, count), expected, "{text:?}");
+            let has = instance_ids(FIRST, &file);
+            assert!(
+                has.iter().any(|line| line.inside <= first && first + count <= line.inside + line.count),
+                "{text:?}"
+            );
+        }
+        assert_eq!(instance_range(place.path()), (1_000_000, 1_000_000_000), "a directory in its place");
     }
 
     #[test]

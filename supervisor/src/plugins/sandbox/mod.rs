@@ -10,15 +10,21 @@
 mod build;
 mod ids;
 mod plan;
+mod refusals;
 mod rights;
 mod root;
 mod seccomp;
 mod spawn;
 mod stage;
+mod trial;
 
 pub use stage::main as stage_main;
+pub use trial::{Outcome, Trial, Walls};
 
 pub(crate) use build::{gateway_plan, service_plan};
+pub(crate) use ids::{instance_range, instance_range_in};
+pub(crate) use refusals::Refusals;
 pub(crate) use spawn::{
-    Child, Sockets, SpawnError, Target, bury, predecessors, spawn, spawn_plugin, user_namespace_key,
+    Child, Slot, Sockets, SpawnError, Target, forget_ended_processes, forget_plugin, free_slot, spawn, spawn_plugin,
+    user_namespace_key,
 };

@@ -23,12 +23,31 @@ pub(crate) struct Plan {
     pub(crate) identity: Identity,
     /// Without `CAP_`.
     pub(crate) capabilities: Vec<String>,
+    pub(crate) helper: Option<Helper>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) proc: Proc,
-    pub(crate) landlock: Option<Landlock>,
+    pub(crate) landlock: Landlock,
     /// Names and groups, on top of the base list.
     pub(crate) system_calls: Vec<String>,
+    pub(crate) heard: Heard,
     pub(crate) open_files: u64,
+}
+
+/// A program that is started before the walls that are inherited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Helper {
+    /// As it is seen inside.
+    pub(crate) program: PathBuf,
+    pub(crate) capabilities: Vec<String>,
+}
+
+/// Which system calls the filter tells hulld of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Heard {
+    /// Those it refuses: they go to the log.
+    Refused,
+    /// Those it allows: their names go to a file in this directory.
+    Used(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,9 +137,13 @@ pub(crate) enum Proc {
     ReadOnly,
 }
 
-/// What may be written and executed; everything that is there may be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Landlock {
-    pub(crate) write: Vec<PathBuf>,
-    pub(crate) execute: Vec<PathBuf>,
+/// What landlock confines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Landlock {
+    /// Nothing: the program looks into processes that are not its own.
+    Nothing,
+    /// Abstract sockets and signals: nothing of either kind outside. Leaves mounting alone.
+    Neighbours,
+    /// The same, and files: only what is listed may be written and executed; everything that is there may be read.
+    Files { write: Vec<PathBuf>, execute: Vec<PathBuf> },
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use caps::{CapSet, Capability, CapsHashSet};
+use hull_plugin::Namespace;
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, Scope,
@@ -49,27 +50,30 @@ fn parse(names: &[String]) -> Result<CapsHashSet, StageError> {
     names.iter().map(capability).collect::<Result<HashSet<_>, _>>()
 }
 
-/// Everything may be read; only what is listed written or executed. No socket of the abstract kind outside.
-pub(super) fn landlock(rules: &Landlock) -> Result<(), StageError> {
+/// Puts landlock in force, as far as the kernel has it.
+pub(super) fn landlock(rules: &Landlock, signals: Namespace) -> Result<(), StageError> {
     let what = "cannot confine it with landlock";
     let everything = AccessFs::from_all(LANDLOCK);
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(everything)
-        .during(what)?
-        .scope(Scope::AbstractUnixSocket)
-        .during(what)?
-        .create()
-        .during(what)?
-        .add_rule(PathBeneath::new(PathFd::new("/").during(what)?, read))
-        .during(what)?;
-    let written = rules.write.iter().map(|path| (path, everything & !AccessFs::Execute));
-    let executed = rules.execute.iter().map(|path| (path, read | AccessFs::Execute));
-    for (path, access) in written.chain(executed) {
-        // What the machine does not have needs no rule.
-        let Ok(place) = PathFd::new(path) else { continue };
-        ruleset = ruleset.add_rule(PathBeneath::new(place, fitting(path, access))).during(what)?;
+    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    if matches!(rules, Landlock::Files { .. }) {
+        ruleset = ruleset.handle_access(everything).during(what)?;
+    }
+    let scope = match (rules, signals) {
+        (Landlock::Nothing, _) => return Ok(()),
+        (_, Namespace::Private) => Scope::AbstractUnixSocket | Scope::Signal,
+        (_, Namespace::Host) => Scope::AbstractUnixSocket.into(),
+    };
+    let mut ruleset = ruleset.scope(scope).during(what)?.create().during(what)?;
+    if let Landlock::Files { write, execute } = rules {
+        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new("/").during(what)?, read)).during(what)?;
+        let written = write.iter().map(|path| (path, everything & !AccessFs::Execute));
+        let executed = execute.iter().map(|path| (path, read | AccessFs::Execute));
+        for (path, access) in written.chain(executed) {
+            // What the machine does not have needs no rule.
+            let Ok(place) = PathFd::new(path) else { continue };
+            ruleset = ruleset.add_rule(PathBeneath::new(place, fitting(path, access))).during(what)?;
+        }
     }
     ruleset.restrict_self().during(what).map(drop)
 }

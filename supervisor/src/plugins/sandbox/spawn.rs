@@ -16,15 +16,15 @@ use tokio::io::unix::AsyncFd;
 
 use super::build::plugin_plan;
 use super::plan::{Identity, Plan};
-use super::stage::{FAILED, STARTED};
+use super::refusals::Refusals;
+use super::stage::{FAILED, LISTENING, STARTED};
+use crate::blocking::blocking;
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
 use crate::plugins::process::Spec;
 
 /// Building a sandbox takes milliseconds; one that takes so long has met something that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Under which the keeper has the plugins' processes.
-const PROCESSES: &str = "process/";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
@@ -75,6 +75,7 @@ pub(crate) struct PluginSockets {
 pub(crate) struct Child {
     pid: i32,
     process: AsyncFd<OwnedFd>,
+    refusals: Option<Refusals>,
 }
 
 /// Whom a process is to be a child of.
@@ -86,12 +87,39 @@ pub(crate) enum Target {
     Keeper,
 }
 
-/// Starts a plugin's process; also returns the reading end of its output.
-pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
+/// Which of a plugin's processes that live at a time one is: it has a control group of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// The first slot that is not taken.
+pub(crate) fn free_slot(taken: &[Slot]) -> Slot {
+    let mut slots = (0..).map(Slot);
+    slots.find(|slot| !taken.contains(slot)).unwrap_or(Slot(0)) // there is always one
+}
+
+impl Slot {
+    /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
+    pub(crate) fn group(self, spec: &Spec) -> String {
+        if self.0 == 0 { spec.name.to_string() } else { format!("{}~{}", spec.name, self.0) }
+    }
+
+    /// Under which the keeper knows the process.
+    fn key(self, spec: &Spec) -> String {
+        format!("process/{}", self.group(spec))
+    }
+}
+
+/// Starts a plugin's process; also returns the reading end of its output. Before the `first` of a supervisor all that an
+/// earlier supervisor has left are ended.
+pub(crate) async fn spawn_plugin(
+    spec: &Spec,
+    slot: Slot,
+    first: bool,
+) -> Result<(Child, PluginSockets, OwnedFd), SpawnError> {
     let environment = &spec.environment;
-    let key = format!("{PROCESSES}{}", spec.name);
-    end_predecessor(&environment.keeper, &key).await;
-    let plan = plugin_plan(spec)?;
+    let key = slot.key(spec);
+    end_predecessors(spec, slot, first).await;
+    let plan = blocking(|| plugin_plan(spec, slot))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
     let (host, their_host) = packet_pair()?;
@@ -111,6 +139,43 @@ pub(crate) async fn spawn_plugin(spec: &Spec) -> Result<(Child, PluginSockets, O
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
 }
 
+/// Those of an earlier supervisor that followed it. Called before any plugin is started; one that lives on is ended when its
+/// successor is started.
+pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
+    for key in keeper.list(PROCESS).await.unwrap_or_default() {
+        if let Ok(Some(old)) = keeper.fetch(&key).await
+            && process::signal(&old, None).is_err()
+        {
+            let _ = keeper.discard(&key).await; // kept, it costs a descriptor
+        }
+    }
+}
+
+const PROCESS: &str = "process/";
+
+/// The control group and the keeper's record of a process that has ended.
+pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
+    if slot != Slot(0) {
+        // Helpers that wait for commands in containers stay in it; then it stays, too, and is used again.
+        spec.environment.cgroups.plugin(&slot.group(spec)).tidy();
+    }
+    if let Err(error) = spec.environment.keeper.discard(&slot.key(spec)).await {
+        tracing::debug!(plugin = %spec.name, %error, "the keeper keeps an ended process");
+    }
+}
+
+async fn end_predecessors(spec: &Spec, slot: Slot, first: bool) {
+    let keeper = &spec.environment.keeper;
+    end_predecessor(keeper, &slot.key(spec)).await;
+    if !first {
+        return;
+    }
+    let others = keeper.list(&format!("process/{}~", spec.name)).await.unwrap_or_default();
+    for key in others {
+        end_predecessor(keeper, &key).await;
+    }
+}
+
 /// A process of an earlier supervisor that has not followed it: it may hold what the new one needs.
 async fn end_predecessor(keeper: &KeeperClient, key: &str) {
     if let Ok(Some(old)) = keeper.fetch(key).await
@@ -119,38 +184,6 @@ async fn end_predecessor(keeper: &KeeperClient, key: &str) {
         // Past the bound it is stuck in the kernel, and nothing more can be done about it.
         let _ = tokio::time::timeout(Duration::from_millis(500), crate::keeper::ended(&old)).await;
     }
-}
-
-/// The processes of earlier supervisors, asked for before this one starts any: by key, what the keeper has of them.
-pub(crate) async fn predecessors(keeper: &KeeperClient) -> Vec<(String, OwnedFd)> {
-    let mut found = Vec::new();
-    for key in keeper.list(PROCESSES).await.unwrap_or_default() {
-        if let Ok(Some(process)) = keeper.fetch(&key).await {
-            found.push((key, process));
-        }
-    }
-    found
-}
-
-/// Ends them, and lets the keeper forget those that no other process has followed under their name.
-pub(crate) async fn bury(keeper: KeeperClient, predecessors: Vec<(String, OwnedFd)>) {
-    for (key, process) in predecessors {
-        let _ = process::signal(&process, Some(Signal::SIGKILL)); // most have ended with their supervisor
-        let ended = tokio::time::timeout(PATIENCE, crate::keeper::ended(&process)).await;
-        if ended.is_err() {
-            tracing::warn!(key, "a process of an earlier hulld does not die of SIGKILL");
-        } else if let Ok(Some(now)) = keeper.fetch(&key).await
-            && has_ended(&now)
-            && let Err(error) = keeper.discard(&key).await
-        {
-            tracing::debug!(key, %error, "the keeper keeps an ended process");
-        }
-    }
-}
-
-fn has_ended(process: &OwnedFd) -> bool {
-    let mut set = [nix::poll::PollFd::new(process.as_fd(), nix::poll::PollFlags::POLLIN)];
-    nix::poll::poll(&mut set, nix::poll::PollTimeout::ZERO) == Ok(1)
 }
 
 /// Under which the user namespace of a plugin's processes is kept.
@@ -201,16 +234,23 @@ impl Start<'_> {
         let own = crate::sys::own_program().is_ok_and(|own| own == self.stage);
         let program = if own { std::path::Path::new("/proc/self/exe") } else { self.stage };
         let program = c_string(program.as_os_str().as_encoded_bytes())?;
-        let stage = hull_sys::spawn::spawn(&program, &arguments, &[], &table)?;
+        let stage = blocking(|| hull_sys::spawn::spawn(&program, &arguments, &[], &table))?;
         let stage = process::open(stage.as_raw())?;
         drop(their_status);
-        let answer = tokio::time::timeout(PATIENCE, hear(&status)).await;
+        let mut said = Said::default();
+        let answer = tokio::time::timeout(PATIENCE, hear(&status, &mut said)).await;
         if answer.is_err() {
-            let _ = process::signal(&stage, Some(Signal::SIGKILL)); // it may have ended this moment
+            for process in [Some(&stage), said.started.as_ref().map(|(_, process)| process)].into_iter().flatten() {
+                let _ = process::signal(process, Some(Signal::SIGKILL)); // it may have ended this moment
+            }
         }
         reap(stage).await;
-        let (pid, process) = answer.map_err(|_| SpawnError::Slow)??;
-        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)? })
+        answer.map_err(|_| SpawnError::Slow)??;
+        let Said { started, listener } = said;
+        let ended = || SpawnError::Stage("the stage ended without a word".into());
+        let (pid, process) = started.ok_or_else(ended)?;
+        let refusals = listener.map(|listener| Refusals::new(plan, listener));
+        Ok(Child { pid, process: crate::sys::watch(process, Interest::READABLE)?, refusals })
     }
 }
 
@@ -222,25 +262,31 @@ fn write_plan(plan: &Plan) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// What the stage and the program's process have said.
+#[derive(Default)]
+struct Said {
+    started: Option<(i32, OwnedFd)>,
+    listener: Option<OwnedFd>,
+}
+
 /// Listens to the stage until the program runs, which closes the socket, or it says what failed.
-async fn hear(status: &OwnedFd) -> Result<(i32, OwnedFd), SpawnError> {
+async fn hear(status: &OwnedFd, said: &mut Said) -> Result<(), SpawnError> {
     let status = crate::sys::watch(status.try_clone()?, Interest::READABLE)?;
-    let mut started = None;
     let mut buffer = [0; 4096];
     loop {
         let read = |socket: &OwnedFd| Ok(receive(socket.as_fd(), &mut buffer)?);
         let (length, descriptors) = status.async_io(Interest::READABLE, read).await?;
         match (buffer[..length].split_first(), descriptors.into_iter().next()) {
-            (None, _) => break,
+            (None, _) => return Ok(()),
             (Some((&STARTED, rest)), Some(process)) => {
                 let pid = rest.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
-                started = Some((pid, process));
+                said.started = Some((pid, process));
             }
+            (Some((&LISTENING, _)), listener) => said.listener = listener,
             (Some((&FAILED, text)), _) => return Err(SpawnError::Stage(String::from_utf8_lossy(text).into_owned())),
             _ => {}
         }
     }
-    started.ok_or_else(|| SpawnError::Stage("the stage ended without a word".into()))
 }
 
 /// The stage has done its work: it ends at once.
@@ -253,6 +299,11 @@ async fn reap(stage: OwnedFd) {
 impl Child {
     pub(crate) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// What its filter has to say: to be followed by whoever owns the process, or its refused calls wait for ever.
+    pub(crate) fn take_refusals(&mut self) -> Option<Refusals> {
+        self.refusals.take()
     }
 
     pub(crate) fn process(&self) -> BorrowedFd<'_> {
@@ -277,8 +328,13 @@ impl Child {
 
     /// Where in the kernel the process is.
     pub(crate) fn kernel_stack(&self) -> String {
-        let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
-        let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
-        if frames.is_empty() { "an unknown place".into() } else { frames.join(" < ") }
+        // The thread that is stuck, which need not be the first: of one that has ended nothing is to be read.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let stack = |thread: std::fs::DirEntry| {
+            let stack = std::fs::read_to_string(thread.path().join("stack")).ok()?;
+            let frames: Vec<&str> = stack.lines().filter_map(|line| line.split("] ").nth(1)).take(6).collect();
+            (!frames.is_empty()).then(|| frames.join(" < "))
+        };
+        threads.filter_map(stack).last().unwrap_or_else(|| "an unknown place".into())
     }
 }

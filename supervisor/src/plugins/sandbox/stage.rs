@@ -1,5 +1,6 @@
 //! The stage: `hulld --sandbox`, a process with one thread that becomes the program in its sandbox.
 
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::fmt;
 use std::fs;
@@ -9,17 +10,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use hull_plugin::Namespace;
+use hull_sys::fork::Forked;
 use hull_sys::message::{blocking_packet_pair, inherited, receive, send};
 use hull_sys::sandbox::{Guardian, Side, become_user, close_on_exec_from, keep_over_exec, no_new_privileges, split};
 use hull_sys::spawn::c_string;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
 
-use super::plan::{IdLine, Identity, Network, Plan};
+use super::plan::{Helper, IdLine, Identity, Network, Plan};
 use super::{rights, root, seccomp};
 
 /// What the stage says to hulld: a process and its number, or why there is none.
 pub(super) const STARTED: u8 = 0;
 pub(super) const FAILED: u8 = 1;
+/// The listening end of the filter.
+pub(super) const LISTENING: u8 = 2;
 
 /// What failed, with its cause, for a line of text.
 pub(super) struct StageError(String);
@@ -64,6 +69,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 /// In the stage itself this returns when the child is on its way; in the child it returns only when something failed.
 fn run(plan: OwnedFd, status: &OwnedFd, namespace: Option<OwnedFd>, guardian: Guardian) -> Result<(), StageError> {
+    nix::sys::stat::umask(Mode::from_bits_retain(0o022)); // hulld's own is for hulld's files
     let plan: Plan = serde_json::from_reader(fs::File::from(plan)).during("cannot read the plan")?;
     for file in &plan.membership_files {
         fs::write(file, "0").during(format_args!("cannot enter `{}`", file.display()))?;
@@ -72,8 +78,8 @@ fn run(plan: OwnedFd, status: &OwnedFd, namespace: Option<OwnedFd>, guardian: Gu
     match split(first_namespaces(&plan).bits(), guardian).during("cannot make namespaces")? {
         Side::Child => {
             drop(ours);
-            build(&plan, &theirs, namespace)?;
-            exec(&plan)
+            let helper = build(&plan, &theirs, namespace)?;
+            exec(&plan, status, helper)
         }
         Side::Parent { child, process } => {
             drop(theirs);
@@ -125,8 +131,9 @@ fn lines(map: &[IdLine]) -> String {
     map.iter().map(|IdLine { inside, outside, count }| format!("{inside} {outside} {count}\n")).collect()
 }
 
-/// Order matters: mounts need root, capabilities go before the walls that forbid changing them, seccomp comes last.
-fn build(plan: &Plan, stage: &OwnedFd, namespace: Option<OwnedFd>) -> Result<(), StageError> {
+/// Order matters: mounts need root, capabilities go before the walls that forbid changing them, seccomp comes last. The
+/// helper is started before the walls that it would inherit; returns the socket to it.
+fn build(plan: &Plan, stage: &OwnedFd, namespace: Option<OwnedFd>) -> Result<Option<OwnedFd>, StageError> {
     root::make(plan)?;
     rights::bound_files(plan.open_files)?;
     let (user, group) = match &plan.identity {
@@ -141,17 +148,46 @@ fn build(plan: &Plan, stage: &OwnedFd, namespace: Option<OwnedFd>) -> Result<(),
         }
     };
     nix::unistd::sethostname(&plan.name).during("cannot set the host name")?;
-    rights::bound_capabilities(&plan.capabilities)?;
+    let first = plan.helper.as_ref().map_or(&plan.capabilities, |helper| &helper.capabilities);
+    rights::bound_capabilities(first)?;
     become_user(user, group).during(format_args!("cannot become user {user}"))?;
-    rights::keep_capabilities(&plan.capabilities, user)?;
     std::env::set_current_dir(&plan.directory).during(format_args!("cannot enter `{}`", plan.directory.display()))?;
+    let helper = plan.helper.as_ref().map(|helper| start_helper(helper, user)).transpose()?;
+    if helper.is_some() {
+        rights::bound_capabilities(&plan.capabilities)?;
+    }
+    rights::keep_capabilities(&plan.capabilities, user)?;
     if !seccomp::is_open(&plan.system_calls) {
         no_new_privileges().during("cannot set no_new_privs")?;
     }
-    if let Some(landlock) = &plan.landlock {
-        rights::landlock(landlock)?;
+    rights::landlock(&plan.landlock, plan.process_namespace)?;
+    Ok(helper)
+}
+
+/// Starts the helper with one end of a socket as its standard input; the other end.
+fn start_helper(helper: &Helper, user: u32) -> Result<OwnedFd, StageError> {
+    let (ours, theirs) = blocking_packet_pair().during("socketpair")?;
+    match hull_sys::fork::fork_into(CloneFlags::empty(), None).during("cannot start its helper")? {
+        Forked::Parent(..) => Ok(ours),
+        Forked::Child => {
+            let Err(error) = become_helper(helper, user, &theirs);
+            // The program's end of the socket closes with this: it learns that it has no helper.
+            eprintln!("ERROR cannot start the helper `{}`: {error}", helper.program.display());
+            hull_sys::fork::exit_now(1)
+        }
     }
-    Ok(())
+}
+
+fn become_helper(helper: &Helper, user: u32, socket: &OwnedFd) -> Result<Infallible, StageError> {
+    rights::keep_capabilities(&helper.capabilities, user)?;
+    let null = fs::File::open("/dev/null").during("cannot open /dev/null")?;
+    let redirect = |fd: std::os::fd::BorrowedFd, number| hull_sys::fork::duplicate_onto(fd, number);
+    redirect(socket.as_fd(), 0).during("its standard input")?;
+    redirect(null.as_fd(), 1).during("its standard output")?;
+    close_on_exec_from(3).during("cannot close descriptors")?;
+    let program = c_string(helper.program.as_os_str().as_bytes()).during("its path")?;
+    let environment: [CString; 0] = [];
+    nix::unistd::execve(&program, &[&program], &environment).during("cannot run it")
 }
 
 fn enter_user_namespace(plan: &Plan, stage: &OwnedFd) -> Result<(), StageError> {
@@ -168,19 +204,26 @@ fn enter_again(plan: &Plan, made: &OwnedFd) -> Result<(), StageError> {
     unshare(CloneFlags::CLONE_NEWNS | other_namespaces(plan)).during("cannot make namespaces in its user namespace")
 }
 
-fn exec(plan: &Plan) -> Result<(), StageError> {
+fn exec(plan: &Plan, status: &OwnedFd, helper: Option<OwnedFd>) -> Result<(), StageError> {
     let program = c_string(plan.program.as_os_str().as_bytes()).during("the program's path")?;
     let arguments: Vec<CString> =
         plan.arguments.iter().map(|text| c_string(text.as_bytes())).collect::<Result<_, _>>().during("arguments")?;
     let pairs = plan.environment.iter().map(|(key, value)| c_string(format!("{key}={value}")));
     let environment: Vec<CString> = pairs.collect::<Result<_, _>>().during("environment")?;
     close_on_exec_from(3).during("cannot close descriptors")?;
-    for number in 3..3 + i32::try_from(plan.descriptors).unwrap_or(0) {
+    let end = 3 + i32::try_from(plan.descriptors).unwrap_or(0);
+    if let Some(helper) = &helper {
+        // Where the plan was, which has been read.
+        hull_sys::fork::duplicate_onto(helper.as_fd(), end).during("the socket to its helper")?;
+    }
+    for number in 3..end {
         let fd = inherited(number).during("its descriptors")?;
         keep_over_exec(fd.as_fd()).during("its descriptors")?;
         std::mem::forget(fd); // it belongs to the program from now on
     }
-    seccomp::load(&plan.system_calls)?;
+    if let Some(listener) = seccomp::load(plan)? {
+        send(status.as_fd(), &[LISTENING], &[listener]).during("cannot report to hulld")?;
+    }
     let Err(error) = nix::unistd::execve(&program, &arguments, &environment);
     Err(StageError(format!("cannot run `{}`: {}", plan.program.display(), io::Error::from(error))))
 }

@@ -1,0 +1,159 @@
+//! The things that faults are committed on: a pool `victim` with an instance `prey`, and what scenarios make and remove.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::command::{run, until};
+use crate::{Answer, Host, Rest};
+
+pub(super) const POOL: &str = "victim";
+pub(super) const FLEETING: &str = "fleeting";
+pub(super) const PREY: &str = "/1.0/instances/prey";
+/// Where a custom volume is.
+pub(super) const VOLUMES: &str = "/1.0/storage-pools/victim/volumes/custom";
+
+/// What scenarios work with. Everything in it can be made and removed again and again.
+pub(super) struct Stage {
+    pub(super) rest: Rest,
+    /// The host's own network, and one that scenarios make.
+    pub(super) network: String,
+    pub(super) other_network: String,
+    /// An image that is not there.
+    pub(super) image: Vec<u8>,
+    shared: PathBuf,
+    known_images: Vec<Value>,
+}
+
+impl Stage {
+    /// Makes pool and prey.
+    pub(super) fn set(host: &Host) -> Result<Self> {
+        let network = host.network().context("the host has no network")?.to_owned();
+        let shared = host.folder().join("shared");
+        std::fs::create_dir_all(&shared)?;
+        let known_images = list(&host.rest, "/1.0/images")?;
+        let stage = Self {
+            rest: host.rest.clone(),
+            other_network: format!("{network}x"),
+            network,
+            image: std::fs::read(small_image(host.folder(), "small")?)?,
+            shared,
+            known_images,
+        };
+        stage.done(stage.rest.post("/1.0/storage-pools", &json!({"name": POOL, "driver": "dir", "config": {}}))?)?;
+        let prey = json!({
+            "name": "prey", "source": {"type": "image", "alias": "busybox"}, "devices": stage.devices(),
+        });
+        stage.done(stage.rest.post("/1.0/instances", &prey)?)?;
+        Ok(stage)
+    }
+
+    /// Waits for what a request has begun.
+    pub(super) fn done(&self, answer: Answer) -> Result<()> {
+        match answer.json()?["type"].as_str() {
+            Some("async") => self.rest.wait(&answer).map(drop),
+            _ => answer.metadata().map(drop),
+        }
+    }
+
+    fn devices(&self) -> Value {
+        json!({
+            "root": {"type": "disk", "path": "/", "pool": POOL},
+            "shared": {"type": "disk", "source": self.shared.display().to_string(), "path": "/mnt"},
+        })
+    }
+
+    /// Gives the prey its devices, or takes the shared one away.
+    pub(super) fn set_devices(&self, shared: bool) -> Result<()> {
+        let mut prey = self.rest.get(PREY)?.metadata()?;
+        let mut devices = self.devices();
+        if !shared && let Some(devices) = devices.as_object_mut() {
+            devices.remove("shared");
+        }
+        if prey["devices"] == devices {
+            return Ok(());
+        }
+        prey["devices"] = devices;
+        self.done(self.rest.put(PREY, &prey)?)
+    }
+
+    pub(super) fn change(&self, action: &str, force: bool) -> Result<()> {
+        let wish = json!({"action": action, "force": force, "timeout": 20});
+        self.done(self.rest.put(&format!("{PREY}/state"), &wish)?)
+    }
+
+    /// Starts the prey and waits until its start script has run.
+    pub(super) fn start_prey(&self) -> Result<()> {
+        self.change("start", false)?;
+        until("the prey has booted", Duration::from_secs(20), || {
+            let answer = self.rest.get(&format!("{PREY}/files?path=/run/booted")).ok()?;
+            (answer.status == 200).then_some(())
+        })
+    }
+
+    pub(super) fn prey_is(&self, status: &str) -> Result<()> {
+        let found = self.rest.get(PREY)?.metadata()?;
+        if found["status"] != status {
+            bail!("the prey should be {status} and is {}", found["status"]);
+        }
+        Ok(())
+    }
+
+    pub(super) fn exists(&self, url: &str) -> Result<bool> {
+        let answer = self.rest.get(url)?;
+        match answer.status {
+            200 => Ok(true),
+            404 => Ok(false),
+            _ => bail!("{url}: {}", answer.error()?),
+        }
+    }
+
+    /// Removes whatever a scenario has made, whether it came to its end or not.
+    pub(super) fn clear(&self) -> Result<()> {
+        if self.rest.get(PREY)?.metadata()?["status"] != "Stopped" {
+            self.change("stop", true)?;
+        }
+        self.prey_is("Stopped")?;
+        self.set_devices(true)?;
+        let pool = format!("/1.0/storage-pools/{FLEETING}");
+        let network = format!("/1.0/networks/{}", self.other_network);
+        // A network is looked up among the host's interfaces, too: only the list of Hull's own says what is to be removed.
+        let mut left = list(&self.rest, VOLUMES)?;
+        left.extend([pool].into_iter().filter(|url| self.exists(url).unwrap_or(true)).map(Value::from));
+        let images = list(&self.rest, "/1.0/images")?;
+        left.extend(images.into_iter().filter(|image| !self.known_images.contains(image)));
+        let networks = list(&self.rest, "/1.0/networks")?;
+        left.extend(networks.into_iter().filter(|one| *one == network.as_str()));
+        for url in left.iter().filter_map(Value::as_str) {
+            self.done(self.rest.delete(url)?).with_context(|| format!("cannot remove {url}"))?;
+        }
+        Ok(())
+    }
+
+    /// What is left at the end.
+    pub(super) fn strike(&self) -> Result<()> {
+        self.clear()?;
+        self.done(self.rest.delete(PREY)?)
+    }
+}
+
+fn list(rest: &Rest, url: &str) -> Result<Vec<Value>> {
+    Ok(rest.get(url)?.metadata()?.as_array().cloned().unwrap_or_default())
+}
+
+/// An image of a few hundred bytes.
+pub(super) fn small_image(folder: &Path, name: &str) -> Result<PathBuf> {
+    let place = folder.join(name);
+    std::fs::create_dir_all(place.join("rootfs/sbin"))?;
+    let metadata = format!("architecture: x86_64\ncreation_date: 1700000000\nproperties:\n  os: {name}\n");
+    std::fs::write(place.join("metadata.yaml"), metadata)?;
+    let tarball = folder.join(format!("{name}.tar.gz"));
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(&place).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]);
+    run(&mut tar, "")?.ok()?;
+    std::fs::remove_dir_all(place)?;
+    Ok(tarball)
+}

@@ -1,0 +1,162 @@
+//! Everything on the machine that belongs to one daemon, counted: after each fault it must be as before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::Host;
+use crate::command::run;
+use crate::host::children;
+
+/// What there is. Names where they stay the same over a restart of a part, numbers where not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Inventory {
+    things: BTreeSet<String>,
+    counts: BTreeMap<String, usize>,
+}
+
+impl Inventory {
+    pub(super) fn of(host: &Host) -> Result<Self> {
+        let mut inventory = Self::default();
+        let folder = host.folder().display().to_string();
+        let processes = host.processes();
+        inventory.mounts(&folder);
+        inventory.loops(&folder);
+        inventory.cgroups(host.supervisor());
+        inventory.links(host.network().unwrap_or_default());
+        inventory.tables(host.network().unwrap_or_default())?;
+        inventory.namespaces(&processes);
+        inventory.processes(&processes);
+        for (name, pid) in [("hulld", host.supervisor()), ("the keeper", host.keeper())] {
+            inventory.descriptors(name, pid);
+        }
+        Ok(inventory)
+    }
+
+    /// What is there that was not, and what is missing; fewer descriptors than before are no loss.
+    pub(super) fn difference(&self, before: &Self) -> Vec<String> {
+        let new = self.things.difference(&before.things).map(|thing| format!("new: {thing}"));
+        let missing = before
+            .things
+            .difference(&self.things)
+            .filter(|thing| !is_of_plugin(thing))
+            .map(|thing| format!("missing: {thing}"));
+        let mut found: Vec<String> = new.chain(missing).collect();
+        for (name, count) in &self.counts {
+            let known = before.counts.get(name).copied().unwrap_or(0);
+            if *count > known {
+                found.push(format!("{name}: {known} became {count}"));
+            }
+        }
+        found
+    }
+
+    /// The most lenient of two: for a baseline that is looked at more than once. A fresh daemon makes the control groups of
+    /// its plugins anew, one by one.
+    pub(super) fn or(mut self, other: &Self) -> Self {
+        self.things.extend(other.things.iter().filter(|thing| is_of_plugin(thing)).cloned());
+        for (name, count) in &other.counts {
+            let own = self.counts.entry(name.clone()).or_default();
+            *own = (*own).max(*count);
+        }
+        self
+    }
+
+    /// By what they are: sockets, pipes and the kernel's anonymous things without their numbers.
+    fn descriptors(&mut self, name: &str, pid: Option<i32>) {
+        let folder = pid.and_then(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
+        let links = folder.into_iter().flatten().flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        for link in links {
+            let text = link.to_string_lossy();
+            let kind = match text.split_once(":[") {
+                Some((kind @ ("socket" | "pipe"), _)) => kind,
+                _ => &text,
+            };
+            *self.counts.entry(format!("descriptors of {name}, {kind}")).or_default() += 1;
+        }
+    }
+
+    fn mounts(&mut self, folder: &str) {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let ours = table.lines().filter(|line| line.contains(folder));
+        self.things.extend(ours.filter_map(|line| Some(format!("mount {}", line.split(' ').nth(4)?))));
+    }
+
+    fn loops(&mut self, folder: &str) {
+        for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+            let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+            if file.contains(folder) {
+                self.things.insert(format!("loop device of {}", file.trim()));
+            }
+        }
+    }
+
+    /// The groups below hulld's own directory of every hierarchy, which is found by a plugin's or instance's membership.
+    fn cgroups(&mut self, supervisor: Option<i32>) {
+        let Some(root) = supervisor.and_then(group_directory) else { return };
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            self.groups(&hierarchy.path().join(&root), Path::new(&root));
+        }
+        self.groups(&Path::new("/sys/fs/cgroup").join(&root), Path::new(&root));
+    }
+
+    fn groups(&mut self, path: &Path, shown: &Path) {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let name = shown.join(entry.file_name());
+                // What an instance's own init makes below its group is its business.
+                if name.components().count() < 4 {
+                    self.groups(&entry.path(), &name);
+                }
+                self.things.insert(format!("cgroup {}", name.display()));
+            }
+        }
+    }
+
+    /// The network's bridge and what is connected to it; names of veth ends are chosen anew each time.
+    fn links(&mut self, network: &str) {
+        let ports = fs::read_dir(format!("/sys/class/net/{network}/brif")).map_or(0, Iterator::count);
+        self.counts.insert(format!("ports of {network}"), ports);
+        let names = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        self.things.extend(names.filter(|name| name.starts_with(network)).map(|name| format!("link {name}")));
+    }
+
+    fn tables(&mut self, network: &str) -> Result<()> {
+        let listed = run(Command::new("nft").args(["list", "tables"]), "")?.ok()?;
+        self.things.extend(listed.lines().filter(|line| line.contains(network)).map(|line| format!("nft {line}")));
+        Ok(())
+    }
+
+    fn namespaces(&mut self, processes: &[i32]) {
+        let of = |pid: &i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let all: BTreeSet<_> = processes.iter().filter_map(of).collect();
+        self.counts.insert("network namespaces".into(), all.len());
+    }
+
+    fn processes(&mut self, processes: &[i32]) {
+        for pid in processes {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let name = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            // Programs that Hull runs for a moment have no place here, nor those of instances.
+            let name = String::from_utf8_lossy(name).into_owned();
+            *self.counts.entry(format!("processes `{name}`")).or_default() += 1;
+        }
+    }
+}
+
+fn is_of_plugin(thing: &str) -> bool {
+    thing.starts_with("cgroup ") && thing.contains("/plugins/")
+}
+
+/// `hull-0123abcd`, which hulld has made of its directory's name.
+fn group_directory(supervisor: i32) -> Option<String> {
+    children(supervisor).into_iter().find_map(|child| {
+        let groups = fs::read_to_string(format!("/proc/{child}/cgroup")).ok()?;
+        let name = groups.lines().find_map(|line| line.split("/hull-").nth(1)?.split('/').next().map(str::to_owned))?;
+        Some(format!("hull-{name}"))
+    })
+}
