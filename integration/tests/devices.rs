@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use hull_integration::{Host, Instance, Target};
+use serde_json::json;
 
 #[test]
 fn a_disk_comes_changes_and_goes_while_it_runs() -> Result<()> {
@@ -48,6 +49,20 @@ fn a_nic_comes_survives_the_daemon_and_goes_while_it_runs() -> Result<()> {
     }
     host.client(&["delete", "web", "--force"])?.ok()?;
     host.client(&["network", "delete", &second])?.ok()?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_start_that_fails_is_followed_by_one_that_works() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.stopped("web")?;
+    let nic = json!({"devices": {"eth0": {"type": "nic", "nictype": "bridged", "parent": "ht-missing"}}});
+    host.rest.patch("/1.0/instances/web", &nic)?;
+    assert!(web.start().is_err(), "its bridge is missing");
+    let without = json!({"devices": {"eth0": {"type": "none"}}});
+    host.rest.patch("/1.0/instances/web", &without)?.metadata()?;
+    web.start()?;
+    assert_eq!(web.exec(&["hostname"])?.ok()?, "web\n");
     host.assert_nothing_leaked()
 }
 

@@ -169,13 +169,15 @@ impl Plan for Start {
     async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let driver = hull.plugins.instance(&self.record.driver)?;
         let instance = self.name().id();
+        if step == "init" {
+            driver.kill(operation, &instance).await?;
+        }
+        // Whichever step failed: what was prepared is not for the next start, and its NICs go with its namespaces.
+        driver.cleanup(operation, &instance).await?;
         match step {
             "prepare" => settle::release_root(hull, &self.record, operation).await,
             "connect" => settle::detach_nics(hull, &self.record, &self.devices, &BTreeMap::new(), operation).await,
-            _ => {
-                driver.kill(operation, &instance).await?;
-                Ok(driver.cleanup(operation, &instance).await?)
-            }
+            _ => Ok(()),
         }
     }
 
