@@ -23,11 +23,15 @@ pub(super) struct Scenario {
 }
 
 /// Methods that hulld does not call, or not with these drivers, and why.
-pub(super) const UNREACHED: [(&str, &str); 12] = [
+pub(super) const UNREACHED: [(&str, &str); 16] = [
     ("storage.resize_volume", "`dir` has no quota, so the key is refused before"),
     ("storage.reconcile", "nothing asks for it while a daemon runs"),
     ("storage.collect", "nothing asks for it while a daemon runs"),
     ("storage.recover", "volumes of `dir` have no handles"),
+    ("storage.hand_over", "only when a plugin is replaced"),
+    ("network.hand_over", "only when a plugin is replaced"),
+    ("instance.hand_over", "only when a plugin is replaced"),
+    ("image.hand_over", "only when a plugin is replaced"),
     ("storage.drain", "only when a plugin is replaced"),
     ("network.reconcile", "nothing asks for it while a daemon runs"),
     ("network.collect", "nothing asks for it while a daemon runs"),
@@ -52,7 +56,7 @@ pub(super) fn of(cell: &Cell) -> Option<Scenario> {
         (PluginKind::Image, "resolve" | "fetch") => format!("image-{}", hull_adversary::PROTOCOL),
         (PluginKind::Image, _) => "image-file".to_owned(),
     };
-    let restart = matches!(cell.method.as_str(), "hello" | "describe" | "recover" | "open_pool");
+    let restart = matches!(cell.method.as_str(), "hello" | "describe" | "take_charge" | "recover" | "open_pool");
     let silent = (cell.method == "health").then_some(match cell.kind {
         PluginKind::Storage => "pool_usage",
         PluginKind::Network => "leases",
@@ -78,7 +82,7 @@ fn storage(method: &str) -> Option<(Step, Step)> {
             |stage| stage.done(stage.rest.post("/1.0/storage-pools", &fleeting())?),
             |stage| stage.done(stage.rest.delete(&format!("/1.0/storage-pools/{FLEETING}"))?),
         ),
-        "open_pool" | "pool_usage" | "hello" | "describe" | "health" => {
+        "open_pool" | "pool_usage" | "hello" | "describe" | "take_charge" | "health" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/storage-pools/{POOL}/resources"))?))
         }
         "create_volume" => (nothing, volume),
@@ -103,7 +107,7 @@ fn network(method: &str) -> Option<(Step, Step)> {
         "network_state" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/networks/{}/state", stage.network))?))
         }
-        "leases" | "hello" | "describe" | "recover" | "health" => {
+        "leases" | "hello" | "describe" | "take_charge" | "recover" | "health" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/networks/{}/leases", stage.network))?))
         }
         "host_interfaces" => (nothing, |stage| stage.done(stage.rest.get("/1.0/networks")?)),
@@ -137,7 +141,7 @@ fn instance(method: &str) -> Option<(Step, Step)> {
             // The session waits for its websockets until the instance ends: nobody waits for it here.
             stage.rest.post(&format!("{PREY}/console"), &wish)?.metadata().map(drop)
         }),
-        "console_log" | "hello" | "describe" | "recover" | "health" => {
+        "console_log" | "hello" | "describe" | "take_charge" | "recover" | "health" => {
             (start, |stage| read(stage, &format!("{PREY}/console")))
         }
         "clear_console_log" => (start, |stage| stage.done(stage.rest.delete(&format!("{PREY}/console"))?)),
@@ -158,7 +162,7 @@ fn instance(method: &str) -> Option<(Step, Step)> {
 
 fn image(method: &str) -> Option<(Step, Step)> {
     let act: Step = match method {
-        "receive" | "inspect" | "hello" | "describe" | "health" => |stage| {
+        "receive" | "inspect" | "hello" | "describe" | "take_charge" | "health" => |stage| {
             let headers = [("Content-Type", "application/octet-stream")];
             stage.done(stage.rest.request("POST", "/1.0/images", &headers, &stage.image)?)
         },
