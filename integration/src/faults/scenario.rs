@@ -22,26 +22,24 @@ pub(super) struct Scenario {
     pub(super) silent: Option<&'static str>,
 }
 
-const REPLACED: &str = "only when a plugin is replaced: the tests of upgrades are about it";
-
 /// Methods that hulld does not call, or not with these drivers, and why.
 pub(super) const UNREACHED: [(&str, &str); 16] = [
     ("storage.resize_volume", "`dir` has no quota, so the key is refused before"),
-    ("storage.reconcile", "called beside requests after a start: the stories of crashes are about it"),
-    ("storage.collect", "called beside requests after a start: the stories of crashes are about it"),
+    ("storage.reconcile", "nothing asks for it while a daemon runs"),
+    ("storage.collect", "nothing asks for it while a daemon runs"),
     ("storage.recover", "volumes of `dir` have no handles"),
-    ("storage.hand_over", REPLACED),
-    ("storage.drain", REPLACED),
-    ("network.reconcile", "called beside requests after a start: the stories of crashes are about it"),
-    ("network.collect", "called beside requests after a start: the stories of crashes are about it"),
-    ("network.hand_over", REPLACED),
-    ("network.drain", REPLACED),
-    ("instance.hand_over", REPLACED),
-    ("instance.drain", REPLACED),
+    ("storage.hand_over", "only when a plugin is replaced"),
+    ("network.hand_over", "only when a plugin is replaced"),
+    ("instance.hand_over", "only when a plugin is replaced"),
+    ("image.hand_over", "only when a plugin is replaced"),
+    ("storage.drain", "only when a plugin is replaced"),
+    ("network.reconcile", "nothing asks for it while a daemon runs"),
+    ("network.collect", "nothing asks for it while a daemon runs"),
+    ("network.drain", "only when a plugin is replaced"),
+    ("instance.drain", "only when a plugin is replaced"),
     ("image.list", "nothing in the API lists what a source has"),
     ("image.recover", "image sources have no handles"),
-    ("image.hand_over", REPLACED),
-    ("image.drain", REPLACED),
+    ("image.drain", "only when a plugin is replaced"),
 ];
 
 /// `None`: the method is among [`UNREACHED`], or nobody has said yet how it is reached.
@@ -58,7 +56,7 @@ pub(super) fn of(cell: &Cell) -> Option<Scenario> {
         (PluginKind::Image, "resolve" | "fetch") => format!("image-{}", hull_adversary::PROTOCOL),
         (PluginKind::Image, _) => "image-file".to_owned(),
     };
-    let restart = matches!(cell.method.as_str(), "hello" | "describe" | "recover" | "take_charge" | "open_pool");
+    let restart = matches!(cell.method.as_str(), "hello" | "describe" | "take_charge" | "recover" | "open_pool");
     let silent = (cell.method == "health").then_some(match cell.kind {
         PluginKind::Storage => "pool_usage",
         PluginKind::Network => "leases",
@@ -109,7 +107,7 @@ fn network(method: &str) -> Option<(Step, Step)> {
         "network_state" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/networks/{}/state", stage.network))?))
         }
-        "leases" | "hello" | "describe" | "recover" | "take_charge" | "health" => {
+        "leases" | "hello" | "describe" | "take_charge" | "recover" | "health" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/networks/{}/leases", stage.network))?))
         }
         "host_interfaces" => (nothing, |stage| stage.done(stage.rest.get("/1.0/networks")?)),
@@ -143,7 +141,7 @@ fn instance(method: &str) -> Option<(Step, Step)> {
             // The session waits for its websockets until the instance ends: nobody waits for it here.
             stage.rest.post(&format!("{PREY}/console"), &wish)?.metadata().map(drop)
         }),
-        "console_log" | "hello" | "describe" | "recover" | "take_charge" | "health" => {
+        "console_log" | "hello" | "describe" | "take_charge" | "recover" | "health" => {
             (start, |stage| read(stage, &format!("{PREY}/console")))
         }
         "clear_console_log" => (start, |stage| stage.done(stage.rest.delete(&format!("{PREY}/console"))?)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hull_plugin::network::Attachment;
-use hull_plugin::{DeviceName, OperationId};
+use hull_plugin::{Code, DeviceName, OperationId};
 
 use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running};
@@ -92,12 +92,20 @@ pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &Opera
     if let Some(pool) = &record.pool {
         let pool = hull.storage.pool(pool)?;
         match hull.storage.handle(hull, &pool).await {
-            Ok(handle) => handle.unmount_volume(operation, &record.name.volume()).await?,
-            // Nothing can be mounted of it, and the instance must not stay as it is until it comes back.
-            Err(error) => tracing::info!(instance = %record.name, %error, "not unmounted: the pool is away"),
+            Ok(handle) => match handle.unmount_volume(operation, &record.name.volume()).await {
+                // Its directory is there, but holds no pool, as when the disk is not mounted; or the volume is gone.
+                Err(error) if error.code == Code::NotFound => not_unmounted(record, &error),
+                unmounted => unmounted?,
+            },
+            Err(error) => not_unmounted(record, &error),
         }
     }
     removed
+}
+
+/// Nothing can be mounted of a pool that is away, and the instance must not stay as it is until it comes back.
+fn not_unmounted(record: &Record, error: &dyn std::fmt::Display) {
+    tracing::info!(instance = %record.name, %error, "not unmounted: the pool is away");
 }
 
 pub(super) async fn detach_nics(

@@ -12,6 +12,7 @@ use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
 
 use super::handle::Process;
 use super::queue::{Lane, Turn};
+use super::sane::sane;
 use super::session::{DriverClient, Session};
 use crate::logging;
 use crate::plugins::Notice;
@@ -214,7 +215,7 @@ impl Process {
             let Some(config) = self.spec.environment.handles.pool_config(pool) else { return Ok(()) };
             let request = context(logging::current_request(), Duration::from_secs(30));
             let opening = Method { name: "open_pool", ..method };
-            match self.judge(session, opening, client.open_pool(request, pool.clone(), config).await).await {
+            match self.judge(session, opening, sane(client.open_pool(request, pool.clone(), config)).await).await {
                 Ok(Ok(())) => {
                     self.spec.notice(Notice::PoolOpened);
                     Ok(())

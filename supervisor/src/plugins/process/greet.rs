@@ -16,6 +16,7 @@ use hull_plugin::{
 use tokio_util::task::TaskTracker;
 
 use super::handle::Spec;
+use super::sane::sane;
 use super::session::{DriverClient, Session};
 use crate::plugins::sandbox::Sockets;
 
@@ -65,11 +66,11 @@ pub(super) async fn greet(spec: Arc<Spec>, sockets: Sockets, tasks: TaskTracker)
 
     let request = || context(RequestId(0), super::state::LONGEST_GREETING * 2);
     let hello = HostHello { version: env!("CARGO_PKG_VERSION").into(), contract: CONTRACT };
-    let hello = lifecycle.hello(request(), hello).await.map_err(GreetError::Silent)?;
+    let hello = sane(lifecycle.hello(request(), hello)).await.map_err(GreetError::Silent)?;
     if CONTRACT.settle(hello.contract).is_none() {
         return Err(GreetError::Contract { oldest: hello.contract.oldest, newest: hello.contract.newest });
     }
-    let description = lifecycle.describe(request()).await.map_err(GreetError::Silent)?;
+    let description = sane(lifecycle.describe(request())).await.map_err(GreetError::Silent)?;
     let expected = &spec.installed.manifest.name;
     if hello.kind != kind || &crate::plugins::plugin_name(kind, &description.driver) != expected {
         return Err(GreetError::Identity { kind: hello.kind, name: description.driver });
@@ -112,7 +113,7 @@ pub(super) async fn recover(
     let mut outcomes = Vec::with_capacity(handles.len());
     for batch in batches(handles) {
         let request = context(RequestId(0), Duration::from_secs(30));
-        let answer = lifecycle.recover(request, batch.clone()).await.map_err(GreetError::Silent)?;
+        let answer = sane(lifecycle.recover(request, batch.clone())).await.map_err(GreetError::Silent)?;
         let recovered = answer.map_err(GreetError::Recover)?;
         if recovered.len() != batch.len() {
             let message = format!("it answered for {} of {} objects", recovered.len(), batch.len());
@@ -140,7 +141,7 @@ pub(super) async fn check(spec: Arc<Spec>, session: Arc<Session>) -> Result<(), 
 /// Makes it the process that serves.
 pub(super) async fn take_charge(lifecycle: LifecycleClient) -> Result<(), GreetError> {
     let request = context(RequestId(0), Duration::from_secs(30));
-    lifecycle.take_charge(request).await.map_err(GreetError::Silent)?.map_err(GreetError::TakeCharge)
+    sane(lifecycle.take_charge(request)).await.map_err(GreetError::Silent)?.map_err(GreetError::TakeCharge)
 }
 
 fn batches(handles: Vec<StoredHandle>) -> Vec<Vec<StoredHandle>> {

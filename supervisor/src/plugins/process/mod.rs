@@ -12,6 +12,7 @@ mod output;
 mod owner;
 mod queue;
 mod retire;
+mod sane;
 mod session;
 mod state;
 mod succession;

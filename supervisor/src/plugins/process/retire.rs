@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::handle::Spec;
 use super::owner::{Owner, Running};
+use super::sane::sane;
 use super::session::Session;
 use crate::plugins::sandbox::{self, Slot};
 
@@ -75,7 +76,7 @@ impl Owner {
 async fn finish(spec: &Spec, running: Running, session: &Session, stop: &CancellationToken) {
     let work = async {
         session.calls.ended().await;
-        let drained = session.lifecycle.drain(context(RequestId(0), DRAINING)).await;
+        let drained = sane(session.lifecycle.drain(context(RequestId(0), DRAINING))).await;
         if !matches!(drained, Ok(Ok(()))) {
             tracing::warn!(plugin = %spec.name, pid = session.pid, ?drained, "a replaced process did not say that it has finished");
         }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
+use super::sane::sane;
 use crate::plugins::sandbox::Slot;
 
 /// The client of the contract that the plugin's kind speaks.
@@ -98,7 +99,7 @@ impl Session {
 
     /// Asks the plugin how it is, for at most `patience`.
     pub(crate) async fn health(&self, patience: Duration) -> Result<(), DriverError> {
-        let answer = self.lifecycle.health(context(RequestId(0), patience));
+        let answer = sane(self.lifecycle.health(context(RequestId(0), patience)));
         match tokio::time::timeout(patience, answer).await {
             Ok(Ok(Health::Ready)) => Ok(()),
             Ok(Ok(Health::Unhealthy { why })) => {

@@ -11,6 +11,7 @@ use super::greet::{self, GreetError};
 use super::handle::{Installed, Spec, Status};
 use super::owner::{Owner, Pending, Running, Step, exited, in_charge, pending};
 use super::retire;
+use super::sane::sane;
 use super::state::{self, State};
 use super::succession::{self, Action, Event, Predecessor, Succession, step};
 
@@ -151,7 +152,7 @@ impl Owner {
             self.status.send_replace(before);
             return;
         };
-        let asked = session.lifecycle.take_charge(context(RequestId(0), GIVE_BACK));
+        let asked = sane(session.lifecycle.take_charge(context(RequestId(0), GIVE_BACK)));
         match tokio::time::timeout(GIVE_BACK, asked).await {
             Ok(Ok(Ok(()))) => _ = self.status.send_replace(before),
             failed => {
@@ -275,7 +276,7 @@ fn ended(running: &Running) -> String {
 
 fn hand_over(lifecycle: LifecycleClient) -> Pending {
     Box::pin(async move {
-        let answer = lifecycle.hand_over(context(RequestId(0), succession::GREETING)).await;
+        let answer = sane(lifecycle.hand_over(context(RequestId(0), succession::GREETING))).await;
         answer.map_err(GreetError::Silent)?.map_err(GreetError::HandOver).map(|()| Step::HandedOver)
     })
 }
