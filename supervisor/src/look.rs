@@ -112,7 +112,10 @@ mod tests {
         let begin = Instant::now();
         let looks = (0..20).map(|_| {
             let over = over.clone();
-            at_within(Duration::from_millis(100), Path::new("/hung"), move |_| drop(over.lock().unwrap().recv()))
+            at_within(Duration::from_millis(100), Path::new("/hung"), move |_| {
+                // An error: the other end is gone, and the place answers.
+                let _ = over.lock().unwrap().recv();
+            })
         });
         let answers = futures::future::join_all(looks).await;
         assert!(answers.iter().all(Result::is_err));
