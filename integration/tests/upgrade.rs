@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 const PLUGINS: [&str; 5] = ["storage-dir", "network-bridge", "instance-container", "image-file", "image-debian"];
 const ROUNDS: usize = 10;
-/// What the issue of a release promises on a quiet machine; printed. What is demanded here has room for noise.
+/// What holds on a quiet machine; printed. What is demanded, beyond what this machine shows without any replacement, has room for noise.
 const PROMISED: Duration = Duration::from_millis(150);
 const DEMANDED: Duration = Duration::from_secs(1);
+/// How long the load runs before the first replacement.
+const UNDISTURBED: Duration = Duration::from_secs(5);
 
 /// How many clients there are, beside those at the keyboard: every kind once if nothing is said.
 fn clients() -> usize {
@@ -26,7 +28,7 @@ struct Load {
     stop: AtomicBool,
     requests: AtomicUsize,
     failures: Mutex<Vec<String>>,
-    /// By kind of request: its usual time and its longest.
+    /// By kind of request.
     times: Mutex<std::collections::BTreeMap<&'static str, Vec<Duration>>>,
 }
 
@@ -43,6 +45,19 @@ impl Load {
         if let Err(error) = result {
             Self::locked(&self.failures).push(format!("{kind}: {error:#}"));
         }
+    }
+
+    /// How much longer than usual the slowest request was; forgets all so far.
+    fn worst_stall(&self) -> Duration {
+        let times = std::mem::take(&mut *Self::locked(&self.times));
+        let mut worst = Duration::ZERO;
+        for (kind, mut times) in times {
+            times.sort_unstable();
+            let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+            worst = worst.max(longest.saturating_sub(median));
+            eprintln!("{kind:9} {:6} requests, median {median:9.2?}, longest {longest:9.2?}", times.len());
+        }
+        worst
     }
 
     fn running(&self) -> bool {
@@ -105,6 +120,8 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
         std::thread::spawn(move || console(&load, &socket))
     };
 
+    std::thread::sleep(UNDISTURBED);
+    let usual = load.worst_stall();
     let begin = Instant::now();
     let result = replace_all(&host, &place);
     load.stop.store(true, Ordering::Relaxed);
@@ -118,7 +135,7 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     let seen = console.join().ok().context("the console's client panicked")?.context("the console")?;
     let took = begin.elapsed();
     result.with_context(|| host.log())?;
-    report(&host, &load, (took, answered, seen))?;
+    report(&host, &load, usual, (took, answered, seen))?;
     host.assert_nothing_leaked()
 }
 
@@ -191,23 +208,13 @@ fn replace_all(host: &Host, place: &Path) -> Result<()> {
     Ok(())
 }
 
-fn report(host: &Host, load: &Load, (took, answered, seen): (Duration, usize, usize)) -> Result<()> {
-    let times = Load::locked(&load.times);
-    let mut worst = Duration::ZERO;
-    for (kind, times) in &*times {
-        let mut sorted = times.clone();
-        sorted.sort_unstable();
-        let (median, longest) = (sorted[sorted.len() / 2], *sorted.last().context("a request")?);
-        // A request that is slow by itself has not stalled.
-        let stall = longest.saturating_sub(median);
-        worst = worst.max(stall);
-        eprintln!("{kind:9} {:6} requests, median {median:9.2?}, longest {longest:9.2?}", sorted.len());
-    }
+fn report(host: &Host, load: &Load, usual: Duration, (took, answered, seen): (Duration, usize, usize)) -> Result<()> {
+    let worst = load.worst_stall();
     let requests = load.requests.load(Ordering::Relaxed);
     let replaced = ROUNDS * PLUGINS.len();
     eprintln!("{replaced} replacements in {took:.1?}: {requests} requests, {answered} echoes, {seen} console lines");
     let word = if worst < PROMISED { "within" } else { "beyond" };
-    eprintln!("longest stall {worst:.2?}, {word} {PROMISED:?}");
+    eprintln!("longest stall {worst:.2?}, {word} {PROMISED:?}; without any replacement {usual:.2?}");
     let plugins = host.rest.get("/1.0/plugins?recursion=1")?.metadata()?;
     for process in plugins.as_array().into_iter().flatten().flat_map(|one| one["processes"].as_array()).flatten() {
         eprintln!(
@@ -225,7 +232,7 @@ fn report(host: &Host, load: &Load, (took, answered, seen): (Duration, usize, us
         host.log()
     );
     ensure!(requests > 100 && answered > 20 && seen > 20, "there was no load");
-    ensure!(worst < DEMANDED, "a request stalled for {worst:?}\n{}", host.log());
+    ensure!(worst < DEMANDED + 2 * usual, "a request stalled for {worst:?}\n{}", host.log());
     for plugin in plugins.as_array().into_iter().flatten() {
         let failed = plugin["processes"].as_array().into_iter().flatten().any(|process| process["status"] == "Failed");
         ensure!(!failed, "{plugin}");
