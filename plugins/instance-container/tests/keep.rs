@@ -112,11 +112,7 @@ fn a_successor_goes_on_with_consoles_and_with_what_was_prepared() {
         let root = hull.mounted(&root, &prepared);
         let spec = support::spec(&second, Default::default());
         hull.driver().start(context(), OperationId::random(), spec, root).await.unwrap().unwrap();
-<<<<<<< HEAD
-        assert_eq!(hull.exec(&second, &["sh", "-c", "true"]).await.status, 0);
-=======
         assert_eq!(hull.exec(&second, &["true"]).await.status, 0);
->>>>>>> upgrade
         let kept: Vec<String> = hull.host.stored.borrow().keys().cloned().collect();
         assert!(!kept.iter().any(|key| key.contains("cell") || key.contains("client") || key == "estate"), "{kept:?}");
     });
