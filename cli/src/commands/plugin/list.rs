@@ -53,8 +53,8 @@ fn rows(plugin: &Plugin) -> Vec<Vec<String>> {
 pub(super) fn uptime(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{seconds}s"),
-        ..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        ..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }

@@ -14,7 +14,6 @@ pub(crate) fn description() -> Description {
         // A list of a thousand instances asks for the state of each at once, and each is a few system calls.
         concurrency: 64,
         queue: 8192,
-        ..Description::default()
     }
 }
 
