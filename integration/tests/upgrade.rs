@@ -76,10 +76,18 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     let mut clients = Vec::new();
     for client in [lists, files, commands, instances] {
         let load = load.clone();
-        clients.push(std::thread::spawn(move || while load.running() { client(&load) }));
+        clients.push(std::thread::spawn(move || {
+            while load.running() {
+                client(&load)
+            }
+        }));
     }
     let exports = load.clone();
-    clients.push(std::thread::spawn(move || while exports.running() { export(&exports, &image) }));
+    clients.push(std::thread::spawn(move || {
+        while exports.running() {
+            export(&exports, &image)
+        }
+    }));
     let echoes: Vec<_> = (0..2)
         .map(|_| {
             let (load, socket) = (load.clone(), host.socket());
@@ -144,7 +152,13 @@ fn report(host: &Host, load: &Load, (took, answered, seen): (Duration, usize, us
     let word = if worst < PROMISED { "within" } else { "beyond" };
     eprintln!("longest stall {worst:.2?}, {word} {PROMISED:?}");
     let failures = Load::locked(&load.failures);
-    ensure!(failures.is_empty(), "{} failed requests: {:#?}\n{}", failures.len(), &failures[..failures.len().min(5)], host.log());
+    ensure!(
+        failures.is_empty(),
+        "{} failed requests: {:#?}\n{}",
+        failures.len(),
+        &failures[..failures.len().min(5)],
+        host.log()
+    );
     ensure!(requests > 100 && answered > 20 && seen > 20, "there was no load");
     ensure!(worst < DEMANDED, "a request stalled for {worst:?}\n{}", host.log());
     for plugin in host.rest.get("/1.0/plugins?recursion=1")?.metadata()?.as_array().into_iter().flatten() {

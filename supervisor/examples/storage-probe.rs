@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hull_plugin::storage::{NewVolume, Reconciled, StorageDriver, Usage, VolumeRoot};
 use hull_plugin::{
-    Code, ConfigMap, Context, Description, Driver, DriverError, Handle, Health, HostHandle, OperationId, PoolName, Progress,
-    Recovered, ServiceSpec, StoredHandle, VolumeName,
+    Code, ConfigMap, Context, Description, Driver, DriverError, Handle, Health, HostHandle, OperationId, PoolName,
+    Progress, Recovered, ServiceSpec, StoredHandle, VolumeName,
 };
 
 hull_plugin::manifest!("../tests/fixtures/storage-probe.toml");

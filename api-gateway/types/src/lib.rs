@@ -43,8 +43,8 @@ pub use network::{
     NetworkStateBridge, NetworkStateCounters, NetworkStateOvn, NetworkStateVlan, NetworksPost,
 };
 pub use operation::Operation;
-pub use plugin_statistics::PluginStatistics;
 pub use plugin::{Plugin, PluginContract, PluginProcess, PluginRestartPost, PluginUpgradePost};
+pub use plugin_statistics::PluginStatistics;
 pub use profile::{Profile, ProfilePost, ProfilePut, ProfilesPost};
 pub use project::{Project, ProjectPost, ProjectPut, ProjectsPost};
 pub use response::{Response, ResponseType};

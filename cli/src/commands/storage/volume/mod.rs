@@ -5,16 +5,14 @@ mod delete;
 mod edit;
 mod get;
 mod list;
+mod reference;
 mod rename;
 mod set;
 mod show;
 mod unset;
 
-use crate::client::url;
-use crate::commands::keyed::{DESCRIBED, Keyed};
 use crate::commands::verbs;
-use crate::context::Context;
-use anyhow::Result;
+use reference::{keyed, kind_and_name};
 
 verbs! {
     Volume {
@@ -31,19 +29,4 @@ verbs! {
         Show(show::Show),
         Unset(unset::Unset),
     }
-}
-
-/// Splits `[TYPE/]NAME`; custom volumes need no type.
-fn kind_and_name(text: &str) -> (&str, &str) {
-    match text.split_once('/') {
-        Some((kind @ ("container" | "virtual-machine" | "image" | "custom"), name)) => (kind, name),
-        _ => ("custom", text),
-    }
-}
-
-/// The volume, to read and write its keys.
-async fn keyed(cx: &Context, pool: &str, volume: &str) -> Result<Keyed> {
-    let (server, pool) = cx.locate(pool)?;
-    let (kind, name) = kind_and_name(volume);
-    Keyed::load(server, url(&["storage-pools", &pool, "volumes", kind, name]), DESCRIBED).await
 }
