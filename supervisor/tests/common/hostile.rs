@@ -113,10 +113,11 @@ impl Ground {
 
     /// Ends everything and proves that nothing is left.
     pub(crate) async fn close(self) {
-        let mut victim = self.victim.lock().unwrap();
-        victim.kill().unwrap();
-        victim.wait().unwrap();
-        drop(victim);
+        {
+            let mut victim = self.victim.lock().unwrap();
+            victim.kill().unwrap();
+            victim.wait().unwrap();
+        }
         self.cgroups.all().kill_all(Duration::from_secs(5)).await.unwrap();
         self.cgroups.all().remove().await.unwrap();
     }

@@ -1,6 +1,6 @@
 //! Deleting a volume.
 
-use super::named::kind_and_name;
+use super::kind_and_name;
 use crate::client::url;
 use crate::context::Context;
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! Editing a volume as YAML.
 
-use super::named::keyed;
+use super::keyed;
 use crate::context::Context;
 use anyhow::Result;
 

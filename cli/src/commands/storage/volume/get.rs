@@ -1,6 +1,6 @@
 //! One key of a volume.
 
-use super::named::keyed;
+use super::keyed;
 use crate::commands::keyed::print_set_key;
 use crate::context::Context;
 use anyhow::Result;

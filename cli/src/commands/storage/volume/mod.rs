@@ -5,13 +5,14 @@ mod delete;
 mod edit;
 mod get;
 mod list;
-mod named;
+mod reference;
 mod rename;
 mod set;
 mod show;
 mod unset;
 
 use crate::commands::verbs;
+use reference::{keyed, kind_and_name};
 
 verbs! {
     Volume {

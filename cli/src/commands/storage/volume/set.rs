@@ -1,6 +1,6 @@
 //! Setting keys of a volume.
 
-use super::named::keyed;
+use super::keyed;
 use crate::commands::pairs::pairs;
 use crate::context::Context;
 use anyhow::Result;

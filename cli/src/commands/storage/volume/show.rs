@@ -1,6 +1,6 @@
 //! A volume as YAML.
 
-use super::named::kind_and_name;
+use super::kind_and_name;
 use crate::client::url;
 use crate::commands::show;
 use crate::context::Context;

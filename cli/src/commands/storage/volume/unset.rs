@@ -1,6 +1,6 @@
 //! Removing a key of a volume.
 
-use super::named::keyed;
+use super::keyed;
 use crate::context::Context;
 use anyhow::Result;
 

@@ -1,10 +1,9 @@
-//! The volume that a command names.
-
-use anyhow::Result;
+//! Which volume a command is about.
 
 use crate::client::url;
 use crate::commands::keyed::{DESCRIBED, Keyed};
 use crate::context::Context;
+use anyhow::Result;
 
 /// Splits `[TYPE/]NAME`; custom volumes need no type.
 pub(super) fn kind_and_name(text: &str) -> (&str, &str) {
