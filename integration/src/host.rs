@@ -279,7 +279,7 @@ impl Host {
             last = leaks::none_left(&before, &folder, &directory);
             last.is_ok().then_some(())
         });
-        gone.and(last).with_context(|| self.daemon.log())
+        last.and(gone).with_context(|| self.daemon.log())
     }
 
     /// Disk, kernel and API say the same.
