@@ -105,7 +105,10 @@ impl Services {
         let mut slot = slot.lock().await;
         match slot.take() {
             Some(service) => self.end(plugin, &name, service).await,
-            None => Ok(()),
+            None => {
+                end_unknown(plugin, &name).await;
+                Ok(())
+            }
         }
     }
 
@@ -241,6 +244,8 @@ async fn end_unknown(plugin: &Spec, name: &str) {
         tracing::info!(service = name, "ending the service of an earlier keeper");
         if let Err(error) = group.kill_all(DYING).await {
             tracing::warn!(service = name, error = chain(&error), "a service of an earlier keeper lives on");
+        } else if let Err(error) = group.remove().await {
+            tracing::warn!(service = name, error = chain(&error), "a service's control group stays");
         }
     }
 }
