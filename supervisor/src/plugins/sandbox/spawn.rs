@@ -143,8 +143,9 @@ pub(crate) async fn spawn_plugin(
 /// successor is started.
 pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
     for key in keeper.list(PROCESS).await.unwrap_or_default() {
+        // One that has ended can still be signalled until it is reaped; one whose supervisor was killed ends in a moment.
         if let Ok(Some(old)) = keeper.fetch(&key).await
-            && process::signal(&old, None).is_err()
+            && tokio::time::timeout(ENDING, crate::keeper::ended(&old)).await.is_ok()
         {
             let _ = keeper.discard(&key).await; // kept, it costs a descriptor
         }
@@ -152,6 +153,8 @@ pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
 }
 
 const PROCESS: &str = "process/";
+/// How long a process of an earlier supervisor is waited for before it is left to whoever takes its place.
+const ENDING: Duration = Duration::from_millis(50);
 
 /// The control group and the keeper's record of a process that has ended.
 pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
