@@ -39,7 +39,7 @@ fn random_moments() -> Result<()> {
     let mut campaign = Campaign::new(&[])?;
     campaign.assert_complete()?;
     campaign.at_random(seed, 40, Instant::now() + BUDGET)?;
-    println!("seed {seed}: {}", campaign.finish()?);
+    eprintln!("seed {seed}: {}", campaign.finish()?);
     Ok(())
 }
 
@@ -56,7 +56,7 @@ fn campaign() -> Result<()> {
     let until = Instant::now() + Duration::from_secs(seconds);
     campaign.at_every_boundary()?;
     campaign.at_random(seed, usize::try_from(count)?, until)?;
-    println!("seed {seed}: {}", campaign.finish()?);
+    eprintln!("seed {seed}: {}", campaign.finish()?);
     Ok(())
 }
 
@@ -66,6 +66,6 @@ fn boundaries(only: &[&str]) -> Result<()> {
     }
     let mut campaign = Campaign::new(only)?;
     campaign.at_every_boundary()?;
-    println!("{}", campaign.finish()?);
+    eprintln!("{}", campaign.finish()?);
     Ok(())
 }
