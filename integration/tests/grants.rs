@@ -104,7 +104,7 @@ impl Records {
                 None => records.used.entry(process(&name)).or_default().extend(text.lines().map(str::to_owned)),
             }
         }
-        records.granted.get("gateway").context("the gateway was recorded")?;
+        records.granted.get("storage-dir").context("the storage driver was recorded")?;
         Ok(records)
     }
 
