@@ -15,5 +15,5 @@ pub(crate) fn exhaust() {
         piece.resize(PIECE, 0x5a);
         pieces.push(piece);
     }
-    eprintln!("nobody limits the memory of this plugin: {} MiB", pieces.len() * PIECE >> 20);
+    eprintln!("nobody limits the memory of this plugin: {} MiB", (pieces.len() * PIECE) >> 20);
 }

@@ -190,7 +190,10 @@ fn upcalls(_: &Adversary, channel: &Channel) -> io::Result<()> {
 
 fn upcall_answers(adversary: &Adversary, channel: &Channel) -> io::Result<()> {
     each(&channel.outer, |frame, descriptors| match frame::answer(frame) {
-        Some((id, ..)) if id >= OWN_IDS => Ok(fault::heard(adversary)),
+        Some((id, ..)) if id >= OWN_IDS => {
+            fault::heard(adversary);
+            Ok(())
+        }
         _ => Ok(send(channel.inner.as_fd(), frame, descriptors)?),
     })
 }
