@@ -193,6 +193,10 @@ fn two_hundred_operations_on_a_slow_pool_are_nobody_elses_trouble() -> Result<()
     let _unpacked_already = host.stopped("first")?;
     let slow = host.directory().join("storage-pools/slow/slow");
     std::fs::write(&slow, "400")?;
+    // The probe is a user of its own; pools are closed to everybody.
+    let place = host.directory().join("storage-pools/slow");
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    std::fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
 
     let create = |number: usize| {
         let root = json!({"root": {"type": "disk", "path": "/", "pool": "slow"}});
@@ -210,7 +214,7 @@ fn two_hundred_operations_on_a_slow_pool_are_nobody_elses_trouble() -> Result<()
         assert!(seconds >= 1);
     }
     eprintln!("{} accepted and {} refused within {asked:?}", accepted.len(), refused.len());
-    assert!(accepted.len() >= 36 && refused.len() >= 20, "{} accepted, {} refused", accepted.len(), refused.len());
+    assert!(accepted.len() >= 36 && refused.len() >= 100, "{} accepted, {} refused", accepted.len(), refused.len());
 
     // Meanwhile the other pool works, and lists are answered.
     let begun = Instant::now();

@@ -116,7 +116,7 @@ fn sec_t25_hulld_and_its_parts_have_no_more_than_they_use() -> Result<()> {
         let core = limits.lines().find(|line| line.starts_with("Max core file size"));
         assert!(core.is_none_or(|line| line.split_whitespace().nth(4) == Some("0")), "{pid}: {core:?}");
     }
-    let confined = ["storage-dir", "image-file", "instance-container", "gateway"];
+    let confined = ["storage-dir", "image-file", "instance-container", "hull-gateway"];
     for name in confined {
         let processes = host.processes_named(name);
         assert!(!processes.is_empty(), "{name} does not run");

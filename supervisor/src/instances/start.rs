@@ -42,14 +42,32 @@ pub(super) async fn start(hull: &Hull, entry: &Arc<Entry>, operation: &Operation
     record.config.insert("volatile.last_state.power".into(), "RUNNING".into());
     record.config.remove("volatile.apply_template");
     record.last_used_at = Utc::now().timestamp();
-    let plan = Start { record, config, devices, map, found: Arc::default() };
-    let name = entry.record().name.clone();
-    let started = plans::execute(plan, hull, operation).await;
+    let name = record.name.clone();
+    let driver = hull.plugins.instance(&record.driver)?;
+    let mut operation = operation.clone();
+    let mut attempts = 0;
+    let started = loop {
+        let (record, config, devices) = (record.clone(), config.clone(), devices.clone());
+        let plan = Start { record, config, devices, map: map.clone(), found: Arc::default() };
+        let before = driver.process.ready().await?.generation;
+        let started = plans::execute(plan, hull, &operation).await;
+        attempts += 1;
+        // What the driver had prepared goes with its process: the failed attempt is undone, and another may do better.
+        let replaced = async || driver.process.ready().await.is_ok_and(|session| session.generation != before);
+        if started.is_ok() || attempts == ATTEMPTS || !replaced().await {
+            break started;
+        }
+        tracing::info!(instance = %name, "the driver's process was replaced in the middle of the start: starting once more");
+        operation = OperationId::random();
+    };
     if let Err(error) = &started {
         logs::note_failure(hull, &name, error).await;
     }
     started
 }
+
+/// How often a start is begun while the driver's process changes under it.
+const ATTEMPTS: u32 = 3;
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
