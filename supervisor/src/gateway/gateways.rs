@@ -118,6 +118,7 @@ impl Gateways {
         let gateway = self.start(program_beside(executable)).await?;
         if !gateway.is_well().await {
             gateway.kill();
+            gateway.forget(&self.0.settings).await?;
             return Err(std::io::Error::other("the new gateway does not answer").into());
         }
         let former = self.0.current.borrow().clone();

@@ -143,18 +143,33 @@ pub(crate) async fn spawn_plugin(
 /// successor is started.
 pub(crate) async fn forget_ended_processes(keeper: &KeeperClient) {
     for key in keeper.list(PROCESS).await.unwrap_or_default() {
-        // One that has ended can still be signalled until it is reaped; one whose supervisor was killed ends in a moment.
-        if let Ok(Some(old)) = keeper.fetch(&key).await
-            && tokio::time::timeout(ENDING, crate::keeper::ended(&old)).await.is_ok()
-        {
-            let _ = keeper.discard(&key).await; // kept, it costs a descriptor
+        if !forget_if_ended(keeper, &key, ENDING).await {
+            let (keeper, key) = (keeper.clone(), key);
+            tokio::spawn(async move { forget_if_ended(&keeper, &key, LAST_ENDING).await });
         }
     }
+}
+
+/// One that has ended can still be signalled until it is reaped; one whose supervisor was killed ends in a moment.
+async fn forget_if_ended(keeper: &KeeperClient, key: &str, patience: Duration) -> bool {
+    let Ok(Some(old)) = keeper.fetch(key).await else { return true };
+    if tokio::time::timeout(patience, crate::keeper::ended(&old)).await.is_err() {
+        return false;
+    }
+    // Its successor may have taken the key meanwhile.
+    let now = keeper.fetch(key).await.ok().flatten();
+    if let Some(now) = now
+        && tokio::time::timeout(Duration::ZERO, crate::keeper::ended(&now)).await.is_ok()
+    {
+        let _ = keeper.discard(key).await; // kept, it costs a descriptor
+    }
+    true
 }
 
 const PROCESS: &str = "process/";
 /// How long a process of an earlier supervisor is waited for before it is left to whoever takes its place.
 const ENDING: Duration = Duration::from_millis(50);
+const LAST_ENDING: Duration = Duration::from_secs(30);
 
 /// The control group and the keeper's record of a process that has ended.
 pub(crate) async fn forget_plugin(spec: &Spec, slot: Slot) {
