@@ -74,6 +74,9 @@ pub(crate) fn crowd(server: &Server, samples: &mut Samples, extent: &Extent) -> 
         check()
     };
     requests(samples, ALONE)?;
+    if server.kind == Kind::Lxd {
+        return Ok(()); // it answers nobody as long as one client says nothing: there is no figure
+    }
     let crowd: Vec<UnixStream> = (0..SILENT).map(|number| loiterer(server, number)).collect::<Result<_>>()?;
     requests(samples, CROWDED)?;
     drop(crowd);
