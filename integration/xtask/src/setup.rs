@@ -37,8 +37,8 @@ const TEST: [&str; 4] = ["acl", "attr", "busybox-static", "lxcfs"];
 const LXD: [&str; 2] = ["lxd", "lxd-client"];
 
 /// Cargo's commands that tests and checks use: the command, and its version.
-const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9");
-const DENY: (&str, &str) = ("cargo-deny", "0.20");
+const NEXTEST: (&str, &str) = ("cargo-nextest", "^0.9");
+const DENY: (&str, &str) = ("cargo-deny", "^0.20");
 
 pub(crate) fn run(setup: &Setup) -> Result<()> {
     let mut packages: Vec<&str> = [&BUILD[..], &RUN, &TEST].concat();
