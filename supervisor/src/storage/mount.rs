@@ -1,12 +1,10 @@
 //! A pool's driver, and a volume as a descriptor.
 
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use hull_plugin::{Description, MountFd, OperationId, PluginKind, PoolName, VolumeName};
 use hull_sys::identity::identity;
-use hull_sys::mount::{Depth, Links, open_beneath, open_tree_clone};
 
 use super::model::Pool;
 use super::registry::Storage;
@@ -51,14 +49,10 @@ impl Storage {
         operation: &OperationId,
     ) -> Result<MountFd, ApiError> {
         let pool = self.pool(pool)?;
-        let root = self.handle(hull, &pool).await?.mounted(operation, volume).await?;
-        let Some(subdirectory) = subdirectory else { return Ok(root) };
-        below(&root, Path::new(subdirectory)).map_err(|error| {
-            ApiError::internal(format!(
-                "cannot open `{subdirectory}` of volume `{volume}` in pool `{}`: {error}",
-                pool.name
-            ))
-        })
+        let handle = self.handle(hull, &pool).await?;
+        let directory = Path::new(subdirectory.unwrap_or_default());
+        let mounted = handle.mounted_at(operation, volume, directory).await;
+        mounted.map_err(|error| error.context(format!("cannot mount a volume of pool `{}`", pool.name)).into())
     }
 }
 
@@ -116,12 +110,6 @@ pub(super) fn source(hull: &Hull, pool: &Pool) -> PathBuf {
 
 pub(super) fn default_source(hull: &Hull, pool: &PoolName) -> PathBuf {
     hull.directory.join("storage-pools").join(pool.as_str())
-}
-
-/// Follows no link: what is in a volume is a tenant's.
-fn below(root: &MountFd, path: &Path) -> nix::Result<MountFd> {
-    let directory = open_beneath(root.as_fd(), path, nix::libc::O_PATH | nix::libc::O_DIRECTORY, Links::Refuse)?;
-    open_tree_clone(directory.as_fd(), Path::new(""), Depth::This).map(MountFd::new)
 }
 
 /// Mounted later, or moved back, it is used again without further ado.

@@ -1,7 +1,7 @@
 //! One pool's driver.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,11 +45,26 @@ driver_handle! {
 impl StorageHandle {
     /// Mounts a volume and returns its root as a detached mount, wherever the driver has it.
     pub async fn mounted(&self, op: &OperationId, volume: &VolumeName) -> Result<MountFd, DriverError> {
+        self.mounted_at(op, volume, Path::new("")).await
+    }
+
+    /// The same of a directory in the volume; no link on the way is followed.
+    pub async fn mounted_at(
+        &self,
+        op: &OperationId,
+        volume: &VolumeName,
+        directory: &Path,
+    ) -> Result<MountFd, DriverError> {
         match self.mount_volume(op, volume).await? {
-            VolumeRoot::Mount(mount) => Ok(mount),
+            VolumeRoot::Mount(mount) if directory.as_os_str().is_empty() => Ok(mount),
+            // Linux 6.15 and later: before that only what is attached can be cloned.
+            VolumeRoot::Mount(mount) => clone_beneath(mount.as_fd(), directory).map_err(|error| {
+                let what = format!("cannot open `{}` of volume `{volume}`", directory.display());
+                DriverError::system(&error, what)
+            }),
             VolumeRoot::InPool(path) => {
                 let what = format!("cannot take `{path}`, which plugin `{}` named as volume `{volume}`", self.plugin());
-                let below = PathBuf::from(&path);
+                let below: PathBuf = Path::new(&path).components().chain(directory.components()).collect();
                 // The pool's file system may hang where its driver does not.
                 match look::at_within(TAKING, &self.source, move |pool| clone_in_pool(pool, &below)).await {
                     Ok(taken) => taken.map_err(|error| DriverError::system(&error, what)),
@@ -62,10 +77,12 @@ impl StorageHandle {
 
 /// The driver's answer is not trusted: the path can lead nowhere but into its own pool.
 fn clone_in_pool(pool: &Path, path: &Path) -> std::io::Result<MountFd> {
-    let pool = File::open(pool)?;
-    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY;
-    let directory = open_beneath(pool.as_fd(), path, flags, Links::Refuse)?;
-    let mount = open_tree_clone(directory.as_fd(), Path::new(""), Depth::This)?;
+    let mount = clone_beneath(File::open(pool)?.as_fd(), path)?;
     restrict(mount.as_fd(), attribute::NO_DEVICES, Depth::This)?;
-    Ok(MountFd::new(mount))
+    Ok(mount)
+}
+
+fn clone_beneath(root: BorrowedFd, path: &Path) -> std::io::Result<MountFd> {
+    let directory = open_beneath(root, path, nix::libc::O_PATH | nix::libc::O_DIRECTORY, Links::Refuse)?;
+    Ok(MountFd::new(open_tree_clone(directory.as_fd(), Path::new(""), Depth::This)?))
 }
