@@ -38,10 +38,10 @@ fn taken(socket: &OwnedFd) -> Packet {
     (buffer[..length].to_vec(), descriptors)
 }
 
-async fn encoded<Req: Serialize, Resp: Serialize>(sample: Sample<Req, Resp>) -> [Packet; 2]
+async fn encoded<Req, Resp>(sample: Sample<Req, Resp>) -> [Packet; 2]
 where
-    Req: DeserializeOwned,
-    Resp: DeserializeOwned,
+    Req: Serialize + DeserializeOwned,
+    Resp: Serialize + DeserializeOwned,
 {
     let ((ours, theirs), (our_answers, their_answers)) = (packet_pair().unwrap(), packet_pair().unwrap());
     let context = context(RequestId(3), std::time::Duration::from_secs(60));

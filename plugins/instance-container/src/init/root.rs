@@ -57,7 +57,11 @@ pub(crate) fn assemble(root: &OwnedFd, start: &Start, mounts: Vec<(MountPoint, O
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .doing(|| "make the mounts private".into())?;
     let kernel = Kernel::prepare(start.nesting)?;
-    move_mount(root.as_fd(), nix::fcntl::AT_FDCWD, Path::new("/usr")).doing(|| "attach the root file system".into())?;
+    // On a mount of its own: older kernels change to no root that lies on one which this namespace was given.
+    let anchor =
+        filesystem::create(c"tmpfs", &[("size", "4k")], KERNEL).doing(|| "make a place for the root".into())?;
+    let cover = |tree: &OwnedFd| move_mount(tree.as_fd(), nix::fcntl::AT_FDCWD, Path::new("/usr"));
+    cover(&anchor).and_then(|()| cover(root)).doing(|| "attach the root file system".into())?;
     filesystem::pivot(root.as_fd()).doing(|| "change the root directory".into())?;
     // From here on every path is the container's own: links in it cannot lead out.
     kernel.attach()?;
