@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -48,7 +48,10 @@ impl Depth {
     }
 }
 
-/// A detached copy of the mount at `path`, relative to `directory`; an empty path is `directory` itself.
+/// A detached, private copy of the mount at `path`, relative to `directory`; an empty path is `directory` itself.
+///
+/// Private, because service managers share every mount of the host: a copy that shared would carry what is mounted in it back
+/// to the host, and could not become the root of a container.
 ///
 /// # Errors
 /// `EPERM`: no `CAP_SYS_ADMIN` over the mount namespace. `EINVAL`: `directory` is from another mount namespace.
@@ -57,7 +60,9 @@ pub fn open_tree_clone(directory: BorrowedFd, path: &Path, depth: Depth) -> nix:
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as libc::c_uint | depth.flag();
     // SAFETY: `path` is a valid C string for the call's duration; the descriptor is borrowed.
     let fd = unsafe { libc::syscall(libc::SYS_open_tree, directory.as_raw_fd(), path.as_ptr(), flags) };
-    owned(fd)
+    let copy = owned(fd)?;
+    make_private(copy.as_fd())?;
+    Ok(copy)
 }
 
 /// Maps the ids of a detached, never attached mount (and what is below it) through `user_namespace`.
