@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use hull_plugin::storage::Reconciled;
-use hull_plugin::{Code, DriverError, OperationId};
+use hull_plugin::{DriverError, OperationId};
 
 use crate::gates::Site;
 use crate::hull::Hull;
-use crate::plugins::NetworkHandle;
 
-/// Names in one call: they must fit a frame of 64 KiB.
-const BATCH: usize = 256;
 /// While a collector works nobody connects an instance: a driver that is slow has to do without it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,7 +30,7 @@ async fn compare(hull: &Hull, driver: &str) -> Result<(), DriverError> {
     let networks = hull.networks.all().into_iter().filter(|network| network.driver == driver);
     let nics = hull.instances.nic_handles().into_iter().map(|nic| nic.object);
     let known: Vec<String> = networks.map(|network| network.name.to_string()).chain(nics).collect();
-    let Reconciled { missing, unknown } = reconcile(&handle, &known).await?;
+    let Reconciled { missing, unknown } = handle.reconcile_all(&known).await?;
     for object in missing {
         // An instance that has ended this moment has lost its NICs before anybody was told.
         tracing::warn!(driver, object, "a network or NIC that should be there is not");
@@ -43,20 +40,4 @@ async fn compare(hull: &Hull, driver: &str) -> Result<(), DriverError> {
         handle.collect(&OperationId::random(), &unknown).await?;
     }
     Ok(())
-}
-
-/// A process that ended between two batches has heard only some of what is known: what it says then counts for nothing.
-async fn reconcile(handle: &NetworkHandle, known: &[String]) -> Result<Reconciled, DriverError> {
-    let before = handle.process.ready().await?.generation;
-    let mut rest = known;
-    while rest.len() > BATCH {
-        let (batch, others) = rest.split_at(BATCH);
-        handle.reconcile(batch, false).await?;
-        rest = others;
-    }
-    let found = handle.reconcile(rest, true).await?;
-    if handle.process.ready().await?.generation != before {
-        return Err(DriverError::new(Code::Crashed, "the driver's process was replaced meanwhile"));
-    }
-    Ok(found)
 }

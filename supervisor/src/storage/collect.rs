@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use hull_plugin::storage::Reconciled;
-use hull_plugin::{Code, DriverError, OperationId, PoolName, VolumeName};
+use hull_plugin::{OperationId, PoolName, VolumeName};
 
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
-use crate::plugins::StorageHandle;
 use crate::warnings::Kind;
 
-/// Volume names in one call: they must fit a frame of 64 KiB.
-const BATCH: usize = 128;
 /// While a collector works nobody makes or deletes anything in its pool: a driver that is slow has to do without it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,7 +31,7 @@ async fn compare(hull: &Hull, name: &PoolName) -> Result<(), ApiError> {
     let Ok(pool) = hull.storage.pool(name) else { return Ok(()) };
     let handle = hull.storage.handle(hull, &pool).await?;
     let known: Vec<VolumeName> = hull.storage.volumes(name).iter().map(|volume| volume.name.clone()).collect();
-    let Reconciled { missing, unknown } = reconcile(&handle, &known).await?;
+    let Reconciled { missing, unknown } = handle.reconcile_all(&known).await?;
     if missing.is_empty() {
         hull.warnings.resolve(Kind::VolumesMissing, &pool.url());
     } else {
@@ -46,20 +43,4 @@ async fn compare(hull: &Hull, name: &PoolName) -> Result<(), ApiError> {
         handle.collect(&OperationId::random(), &unknown).await?;
     }
     Ok(())
-}
-
-/// A process that ended between two batches has heard only some of what is known: what it says then counts for nothing.
-async fn reconcile(handle: &StorageHandle, known: &[VolumeName]) -> Result<Reconciled, DriverError> {
-    let before = handle.process.ready().await?.generation;
-    let mut rest = known;
-    while rest.len() > BATCH {
-        let (batch, others) = rest.split_at(BATCH);
-        handle.reconcile(batch, false).await?;
-        rest = others;
-    }
-    let found = handle.reconcile(rest, true).await?;
-    if handle.process.ready().await?.generation != before {
-        return Err(DriverError::new(Code::Crashed, "the driver's process was replaced meanwhile"));
-    }
-    Ok(found)
 }

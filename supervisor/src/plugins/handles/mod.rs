@@ -10,6 +10,7 @@ mod duplicate;
 mod image;
 mod instance;
 mod network;
+mod reconcile;
 mod storage;
 
 pub use image::ImageHandle;

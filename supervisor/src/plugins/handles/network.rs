@@ -7,6 +7,7 @@ use hull_plugin::storage::Reconciled;
 use hull_plugin::{DeviceName, Handle, InstanceId, NetworkName, OperationId};
 
 use super::declare::{CHANGE, QUERY, SLOW, driver_handle};
+use super::reconcile::reconcile_all;
 use crate::plugins::process::Process;
 
 /// All networks of one driver.
@@ -14,6 +15,8 @@ use crate::plugins::process::Process;
 pub struct NetworkHandle {
     pub(crate) process: Arc<Process>,
 }
+
+reconcile_all!(NetworkHandle, String);
 
 driver_handle! {
     NetworkHandle, network {

@@ -11,6 +11,7 @@ use hull_plugin::{Code, ConfigMap, DriverError, Handle, MountFd, OperationId, Po
 use hull_sys::mount::{Depth, Links, attribute, open_beneath, open_tree_clone, restrict};
 
 use super::declare::{BULK, CHANGE, QUERY, SLOW, driver_handle};
+use super::reconcile::reconcile_all;
 use crate::look;
 use crate::plugins::process::Process;
 
@@ -23,6 +24,8 @@ pub struct StorageHandle {
     pub(crate) process: Arc<Process>,
     pub(crate) source: Arc<PathBuf>,
 }
+
+reconcile_all!(StorageHandle, VolumeName);
 
 driver_handle! {
     StorageHandle, storage {
