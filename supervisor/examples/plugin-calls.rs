@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout)] // its output is its purpose
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,15 @@ use hulld::cgroups::Cgroups;
 use hulld::keeper::KeeperClient;
 use hulld::plugins::{NoHandles, Plugins, Settings, StorageHandle};
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 const CALLS: usize = 5000;
 const STARTS: usize = 20;
 /// Calls before the first one that counts.
 const WARM_UP: usize = 500;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     hulld::logging::init();
     let place = tempfile::tempdir()?;
     let examples = std::env::current_exe()?.parent().map(Path::to_owned).ok_or("this program is nowhere")?;
@@ -36,21 +38,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let executable = programs.join("hulld");
     let settings = Settings { hull_dir, executable, keeper, cgroups: cgroups.clone(), handles: Arc::new(NoHandles) };
     let plugins = Plugins::start(settings).await?;
-    let measured = measure(&plugins, place.path()).await;
+    // As a request's task calls: on a worker of the runtime, not on the thread that has started it.
+    let measured = tokio::spawn(measure(plugins.clone(), place.path().to_owned())).await?;
     plugins.shutdown().await;
     cgroups.all().kill_all(Duration::from_secs(5)).await?;
     cgroups.all().remove().await?;
     measured
 }
 
-async fn measure(plugins: &Plugins, place: &Path) -> Result<(), Box<dyn Error>> {
+async fn measure(plugins: Plugins, place: PathBuf) -> Result<(), Failure> {
     for number in 0..STARTS {
-        let pool = pool(plugins, place, &format!("start{number}"))?;
+        let pool = pool(&plugins, &place, &format!("start{number}"))?;
         let begun = Instant::now();
         pool.pool_usage().await?;
         println!("start {}", begun.elapsed().as_nanos());
     }
-    let pool = pool(plugins, place, "calls")?;
+    let pool = pool(&plugins, &place, "calls")?;
     let (op, volume) = (OperationId::random(), "order/descriptor".parse()?);
     for call in 0..WARM_UP + CALLS {
         let begun = Instant::now();
@@ -66,7 +69,7 @@ async fn measure(plugins: &Plugins, place: &Path) -> Result<(), Box<dyn Error>> 
 }
 
 /// A pool has a process of its own, which starts with the first call.
-fn pool(plugins: &Plugins, place: &Path, name: &str) -> Result<StorageHandle, Box<dyn Error>> {
+fn pool(plugins: &Plugins, place: &Path, name: &str) -> Result<StorageHandle, Failure> {
     let source = place.join(name);
     std::fs::create_dir(&source)?;
     Ok(plugins.storage(&name.parse()?, "probe", &source)?)

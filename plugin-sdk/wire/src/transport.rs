@@ -2,18 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::{Sink, Stream};
 use hull_sys::message;
+use nix::errno::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tarpc::{ClientMessage, Response};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Sleep;
 
 use crate::fd::{collecting, providing};
 use crate::frame::{self, Call, Reply};
@@ -104,17 +109,19 @@ impl<Req, Resp: Serialize> Sink<Response<Resp>> for ServerTransport<Req, Resp> {
 }
 
 struct Packets<In> {
+    /// Asked for arrivals only: else each packet that the peer takes would wake this end to say that there is room again.
     socket: AsyncFd<OwnedFd>,
+    /// The same socket, asked for room, while there is none.
+    full: Option<AsyncFd<OwnedFd>>,
+    pace: Pace,
     outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     incoming: PhantomData<fn() -> In>,
 }
 
 impl<In> Packets<In> {
-    #[allow(unsafe_code)]
     fn new(socket: OwnedFd) -> io::Result<Self> {
-        // SAFETY: an OwnedFd stays open and stands for the same socket until it is dropped, which `AsyncFd` does itself.
-        let socket = unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)?;
-        Ok(Self { socket, outgoing: VecDeque::new(), incoming: PhantomData })
+        let socket = registered(socket, Interest::READABLE)?;
+        Ok(Self { socket, full: None, pace: Pace::default(), outgoing: VecDeque::new(), incoming: PhantomData })
     }
 
     fn enqueue<Out: Serialize>(&mut self, message: &Out) -> io::Result<()> {
@@ -128,23 +135,31 @@ impl<In> Packets<In> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some((bytes, descriptors)) = self.outgoing.front() {
-            // Most packets fit the socket's buffer at once: ask for readiness only when the kernel says to wait.
-            let mut guard = ready!(self.socket.poll_write_ready(cx))?;
-            let sent = guard.try_io(|socket| Ok(message::send(socket.get_ref().as_fd(), bytes, descriptors)?));
-            match sent {
-                Ok(result) => {
-                    result?;
-                    self.outgoing.pop_front();
+            let send = || message::send(self.socket.as_fd(), bytes, descriptors);
+            let sent = match &self.full {
+                None => send(),
+                Some(full) => {
+                    let mut room = ready!(full.poll_write_ready(cx))?;
+                    send().inspect_err(|_| room.clear_ready())
                 }
-                Err(_would_block) => continue,
+            };
+            match sent {
+                Ok(()) => drop(self.outgoing.pop_front()),
+                Err(Errno::EAGAIN) if self.full.is_some() => {}
+                Err(Errno::EAGAIN) => {
+                    self.full = Some(registered(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?);
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
+        self.full = None;
         Poll::Ready(Ok(()))
     }
 }
 
 impl<In: DeserializeOwned> Packets<In> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<In>>> {
+        self.pace.keep(cx);
         loop {
             let mut guard = match ready!(self.socket.poll_read_ready(cx)) {
                 Ok(guard) => guard,
@@ -157,11 +172,44 @@ impl<In: DeserializeOwned> Packets<In> {
                 })
             });
             match received {
-                Ok(Ok(frame)) => return Poll::Ready(frame),
+                Ok(Ok(frame)) => {
+                    self.pace.traffic = true;
+                    return Poll::Ready(frame);
+                }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Poll::Ready(None),
                 Ok(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Err(_would_block) => {}
             }
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn registered(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd stays open and stands for the same socket until it is dropped, which `AsyncFd` does itself.
+    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
+}
+
+/// A near timer, as long as packets come. tokio interrupts its event loop for each new timer that is due before all
+/// others, as every call's deadline is on a quiet day: two system calls and a thread's waking, for a timer that the answer
+/// removes again. With one that is due sooner anyhow, deadlines cost nothing.
+#[derive(Default)]
+struct Pace {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Something has come since the timer was set.
+    traffic: bool,
+}
+
+impl Pace {
+    const INTERVAL: Duration = Duration::from_millis(250);
+
+    fn keep(&mut self, cx: &mut Context<'_>) {
+        if self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+            self.timer = None;
+        }
+        if self.timer.is_none() && std::mem::take(&mut self.traffic) {
+            let timer = self.timer.insert(Box::pin(tokio::time::sleep(Self::INTERVAL)));
+            let _ = timer.as_mut().poll(cx); // sets it
         }
     }
 }
