@@ -39,11 +39,11 @@ async fn main() -> Result<(), Failure> {
     let settings = Settings { hull_dir, executable, keeper, cgroups: cgroups.clone(), handles: Arc::new(NoHandles) };
     let plugins = Plugins::start(settings).await?;
     // As a request's task calls: on a worker of the runtime, not on the thread that has started it.
-    let measured = tokio::spawn(measure(plugins.clone(), place.path().to_owned())).await?;
+    let measured = tokio::spawn(measure(plugins.clone(), place.path().to_owned())).await;
     plugins.shutdown().await;
     cgroups.all().kill_all(Duration::from_secs(5)).await?;
     cgroups.all().remove().await?;
-    measured
+    measured?
 }
 
 async fn measure(plugins: Plugins, place: PathBuf) -> Result<(), Failure> {
