@@ -34,7 +34,9 @@ const RUN: [&str; 9] = [
 ];
 /// Testing: small images and things to look at them with.
 const TEST: [&str; 4] = ["acl", "attr", "busybox-static", "lxcfs"];
-const LXD: [&str; 2] = ["lxd", "lxd-client"];
+/// The client that drives Hull in the stories, unless there is an `lxc` of another origin, as on Ubuntu.
+const CLIENT: &str = "lxd-client";
+const LXD: &str = "lxd";
 
 /// Cargo's commands that tests and checks use: the command, and its version.
 const NEXTEST: (&str, &str) = ("cargo-nextest", "^0.9");
@@ -42,8 +44,11 @@ const DENY: (&str, &str) = ("cargo-deny", "^0.20");
 
 pub(crate) fn run(setup: &Setup) -> Result<()> {
     let mut packages: Vec<&str> = [&BUILD[..], &RUN, &TEST].concat();
+    if !in_path("lxc") {
+        packages.push(CLIENT);
+    }
     if setup.lxd {
-        packages.extend(LXD);
+        packages.push(LXD);
     }
     install_packages(&packages)?;
     install_tool(NEXTEST)?;
@@ -88,6 +93,11 @@ fn install_packages(wanted: &[&str]) -> Result<()> {
         install()?;
     }
     Ok(())
+}
+
+fn in_path(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 fn is_installed(package: &str) -> bool {
