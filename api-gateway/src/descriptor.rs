@@ -211,6 +211,12 @@ impl Descriptor {
         let _ = nix::sys::socket::shutdown(self.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write);
     }
 
+    /// Has the other side told at once that nothing more is read; what it has sent can still be.
+    pub(crate) fn refuse_more(&self) {
+        use std::os::fd::AsRawFd;
+        let _ = nix::sys::socket::shutdown(self.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Read);
+    }
+
     async fn read_waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (fd, length) = (self.shared(), buffer.len());
         let start = || {

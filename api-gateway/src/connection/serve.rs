@@ -19,6 +19,8 @@ use crate::hub::Hub;
 
 /// How long a client that was refused may go on sending before the connection is cut.
 const LINGER: Duration = Duration::from_secs(2);
+/// How much a socket may hold unread when it is cut; a Unix socket holds less.
+const MOST_UNREAD: usize = 1024 * 1024;
 /// How long an idle connection of a retired gateway is kept. Closing one races with a request on its way, so it is better
 /// closed with an answer; but a client that never speaks must not keep a process alive for ever.
 const IDLE_AFTER_RETIREMENT: Duration = Duration::from_secs(5 * 60);
@@ -132,6 +134,20 @@ impl Connection {
                 self.inbox.consume(self.inbox.filled().len());
             }
         };
-        let _ = tokio::time::timeout(LINGER, rest).await;
+        if tokio::time::timeout(LINGER, rest).await.is_err() {
+            self.cut_off();
+        }
+    }
+
+    /// Ends what still arrives, and takes what has: with bytes unread a close is a reset, which may cost the client its
+    /// answer.
+    fn cut_off(&mut self) {
+        self.socket.refuse_more();
+        let mut scrap = [0; FIRST_READ];
+        for _ in 0..MOST_UNREAD / FIRST_READ {
+            if !matches!(nix::unistd::read(&self.socket, &mut scrap), Ok(length) if length > 0) {
+                break;
+            }
+        }
     }
 }

@@ -135,7 +135,10 @@ fn long_work_reports_its_progress_now_and_then() {
     with_pool(async |pool| {
         let image = lay_out(pool.place.path(), "image", |root| {
             let noise: Vec<u8> = (0..12_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 19) as u8).collect();
-            fs::write(root.join("noise"), noise).unwrap();
+            // Several times: nobody's decompressor should be done with it before the first report is due.
+            for name in ["one", "two", "three", "four", "five", "six"] {
+                fs::write(root.join(name), &noise).unwrap();
+            }
         });
         let file = pool.place.path().join("image.tar.bz2");
         pack(&image, &file, &["-j"], &["metadata.yaml", "rootfs"]);
