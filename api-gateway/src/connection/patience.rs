@@ -67,20 +67,23 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(200);
     const LONG: Duration = Duration::from_secs(3600);
 
+    fn connection(socket: UnixStream, patience: Patience) -> Connection {
+        Connection {
+            hub: Rc::new(Hub::new()),
+            token: Token(1),
+            socket: Descriptor::client(OwnedFd::from(socket)).unwrap(),
+            inbox: Inbox::default(),
+            standing: Standing::Valid,
+            patience,
+        }
+    }
+
     /// What a client gets that sends `pieces`, one every 50 ms, and then nothing. Nobody answers its calls.
     fn conversation(patience: Patience, pieces: &[&[u8]]) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let (ours, theirs) = UnixStream::pair().unwrap();
-            let hub = Hub::new();
-            let mut connection = Connection {
-                hub: Rc::new(hub),
-                token: Token(1),
-                socket: Descriptor::client(OwnedFd::from(theirs)).unwrap(),
-                inbox: Inbox::default(),
-                standing: Standing::Valid,
-                patience,
-            };
+            let mut connection = connection(theirs, patience);
             let served = tokio::task::spawn_local(async move { connection.run().await });
             ours.set_nonblocking(true).unwrap();
             let mut client = tokio::net::UnixStream::from_std(ours).unwrap();
@@ -127,5 +130,19 @@ mod tests {
     fn a_silent_client_is_let_go_without_a_word() {
         let patience = Patience { head: LONG, body: LONG, idle: SHORT };
         assert_eq!(conversation(patience, &[]), "");
+    }
+
+    #[test]
+    fn who_is_cut_off_while_sending_gets_an_end_and_no_reset() {
+        use std::io::{ErrorKind, Read, Write};
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let (mut client, theirs) = UnixStream::pair().unwrap();
+        let connection = connection(theirs, Patience::default());
+        client.write_all(&[b'x'; 100_000]).unwrap();
+        connection.cut_off();
+        assert_eq!(client.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        drop(connection);
+        assert_eq!(client.read(&mut [0; 10]).unwrap(), 0);
     }
 }

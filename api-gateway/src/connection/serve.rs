@@ -141,7 +141,7 @@ impl Connection {
 
     /// Ends what still arrives, and takes what has: with bytes unread a close is a reset, which may cost the client its
     /// answer.
-    fn cut_off(&mut self) {
+    pub(super) fn cut_off(&self) {
         self.socket.refuse_more();
         let mut scrap = [0; FIRST_READ];
         for _ in 0..MOST_UNREAD / FIRST_READ {
