@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
+use tokio_util::sync::CancellationToken;
 
 /// How much of the output is kept.
 const KEPT: usize = 64 * 1024;
@@ -13,6 +15,8 @@ const KEPT: usize = 64 * 1024;
 const LONGEST_LINE: u64 = 4096;
 /// How many lines a crash report quotes.
 const QUOTED_LINES: usize = 5;
+/// How long the rest of what an ended process wrote is waited for; all that could hold it open has ended with it.
+const REST: Duration = Duration::from_millis(100);
 
 /// The end of a process's output.
 #[derive(Clone, Default)]
@@ -20,6 +24,8 @@ pub(crate) struct Output {
     kept: Kept,
     /// That of the processes before it, too.
     history: Option<Kept>,
+    /// All has been read.
+    complete: CancellationToken,
 }
 
 type Kept = Arc<Mutex<VecDeque<u8>>>;
@@ -27,7 +33,7 @@ type Kept = Arc<Mutex<VecDeque<u8>>>;
 impl Output {
     /// The output of one more process, which also becomes part of this one.
     pub(super) fn chapter(&self) -> Self {
-        Self { kept: Kept::default(), history: Some(self.kept.clone()) }
+        Self { history: Some(self.kept.clone()), ..Self::default() }
     }
 
     /// All that is kept.
@@ -38,6 +44,7 @@ impl Output {
 
     /// Reads `stderr` to its end; one line at a time goes to the log.
     pub(crate) async fn follow(self, name: String, stderr: OwnedFd) -> std::io::Result<()> {
+        let _complete = self.complete.clone().drop_guard();
         let mut reader = BufReader::with_capacity(1024, pipe::Receiver::from_owned_fd(stderr)?);
         let mut line = Vec::new();
         while (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await? > 0 {
@@ -53,6 +60,12 @@ impl Output {
         let text = self.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(QUOTED_LINES)..].iter().map(|line| printable(line.trim())).collect()
+    }
+
+    /// The last lines of a process that has ended, some of which may still be on their way.
+    pub(crate) async fn last_words(&self) -> Vec<String> {
+        let _ = tokio::time::timeout(REST, self.complete.cancelled()).await; // what is there then must do
+        self.last_lines()
     }
 
     fn keep(&self, line: &[u8]) {
@@ -98,6 +111,20 @@ mod tests {
         assert!(output.kept.lock().unwrap().len() <= KEPT);
         assert_eq!(output.last_lines().last().unwrap(), "line 19999");
         assert_eq!(output.last_lines().len(), QUOTED_LINES);
+    }
+
+    #[tokio::test]
+    async fn the_last_words_are_waited_for() {
+        let (ours, theirs) = std::io::pipe().unwrap();
+        let output = Output::default().chapter();
+        let following = output.clone().follow("probe".into(), ours.into());
+        let speaker = async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            std::io::Write::write_all(&mut { theirs }, b"first\nand last\n").unwrap();
+        };
+        let (words, followed, ()) = tokio::join!(output.last_words(), following, speaker);
+        followed.unwrap();
+        assert_eq!(words, ["first", "and last"]);
     }
 
     #[test]

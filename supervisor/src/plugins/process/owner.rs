@@ -301,7 +301,7 @@ impl Owner {
         self.pending = None;
         if let Some(running) = self.running.take() {
             running.gone.cancel();
-            let account = running.account(self.complaint.as_deref());
+            let account = running.account(self.complaint.as_deref()).await;
             self.account(account);
             sandbox::forget_plugin(&self.spec, running.slot).await;
         }
@@ -400,17 +400,19 @@ impl Running {
     }
 
     /// How it ended, with its last words. Reaps it.
-    pub(super) fn account(&self, complaint: Option<&str>) -> String {
+    pub(super) async fn account(&self, complaint: Option<&str>) -> String {
         let status = self.child.status();
         let mut account = status.map_or("ended, nobody knows how".into(), crate::plugins::describe_status);
         if let Some(complaint) = complaint.filter(|_| status == Some(nix::libc::SIGKILL)) {
             account = format!("killed by hulld: {complaint}");
         }
-        self.with_last_words(account)
+        self.with_last_words(account).await
     }
 
-    pub(super) fn with_last_words(&self, account: String) -> String {
-        let lines = self.output.last_lines();
+    /// `account`, and what the process said last. Waits for that if it has ended.
+    pub(super) async fn with_last_words(&self, account: String) -> String {
+        let ended = self.child.status().is_some();
+        let lines = if ended { self.output.last_words().await } else { self.output.last_lines() };
         if lines.is_empty() { account } else { format!("{account}; its last words: {}", lines.join(" | ")) }
     }
 }

@@ -90,7 +90,8 @@ async fn finish(spec: &Spec, running: Running, session: &Session, stop: &Cancell
     running.child.kill();
     let dead = tokio::time::timeout(DYING, running.child.exited()).await;
     if ended_by_itself {
-        tracing::warn!(plugin = %spec.name, how = running.account(None), "a replaced process ended before it had finished");
+        let how = running.account(None).await;
+        tracing::warn!(plugin = %spec.name, how, "a replaced process ended before it had finished");
     } else if dead.is_err() {
         let stack = running.child.kernel_stack();
         tracing::warn!(plugin = %spec.name, pid = session.pid, stack, "a replaced process does not die of SIGKILL and was abandoned");

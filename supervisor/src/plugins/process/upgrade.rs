@@ -184,7 +184,8 @@ impl Owner {
         if upgrade.closed && tokio::time::timeout(CLOSING, upgrade.running.child.exited()).await.is_ok() {
             upgrade.why = Some(ended(&upgrade.running));
         }
-        let why = upgrade.running.with_last_words(upgrade.why.unwrap_or_else(|| "it is of no use".into()));
+        let why = upgrade.why.unwrap_or_else(|| "it is of no use".into());
+        let why = upgrade.running.with_last_words(why).await;
         let error = self.refusal(&why);
         tracing::warn!(plugin = %self.spec.name, why, "upgrade refused");
         let (spec, running) = (upgrade.spec, upgrade.running);
