@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::task::JoinHandle;
 
-use crate::sys::watch;
+use crate::sys::{unread, watch};
 
 /// A pipe end, socket, terminal or file.
 pub(crate) struct Descriptor {
@@ -96,6 +96,42 @@ impl Descriptor {
             && !self.unread.get()
         {
             watched.readable().await?.retain_ready();
+        }
+        Ok(())
+    }
+
+    /// Waits until a pipe holds something; how much that is. 0 at the end.
+    pub(crate) async fn filled(&self) -> io::Result<usize> {
+        let Inner::Watched(watched) = &self.inner else { return Err(Errno::ESPIPE.into()) };
+        loop {
+            let mut guard = watched.readable().await?;
+            let mut length = unread(self.as_fd())?;
+            if length == 0 {
+                // In this order: what was written before the last writer went is seen.
+                let ended = is_ready(self.as_fd(), PollFlags::POLLHUP)?;
+                length = unread(self.as_fd())?;
+                if length == 0 && !ended {
+                    guard.clear_ready();
+                    continue;
+                }
+            }
+            return Ok(length);
+        }
+    }
+
+    /// Moves the next `left` bytes of a pipe, which it holds already, without copying them into this process.
+    pub(crate) async fn move_to(&self, target: &Descriptor, mut left: usize) -> io::Result<()> {
+        let Inner::Watched(watched) = &target.inner else { return Err(Errno::ENOTSOCK.into()) };
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+        while left > 0 {
+            let mut guard = watched.writable().await?;
+            match splice(self, None, target, None, left, flags) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(moved) => left -= moved,
+                Err(Errno::EAGAIN) => guard.clear_ready(),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

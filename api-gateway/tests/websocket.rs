@@ -75,6 +75,22 @@ fn a_large_output_is_whole() {
     });
 }
 
+/// Small pieces are copied, large ones moved inside the kernel, and the pipe grows in between.
+#[test]
+fn output_in_pieces_of_all_sizes_is_whole() {
+    const SIZES: [u32; 8] = [1, 3000, 3700, 3800, 12_000, 60_000, 7, 300_000];
+    run(|| async {
+        let mut rig = Rig::start();
+        let sizes = SIZES.map(|size| size.to_string()).join("+");
+        let path = format!("/process?for+n+in+{sizes};do+seq+$n;sleep+0.02;done");
+        let (mut socket, _) = open(&mut rig, &path).await;
+        let expected: String = SIZES.iter().flat_map(|size| 1..=*size).map(|line| format!("{line}\n")).collect();
+        let received = read_to_end(&mut socket).await;
+        assert_eq!(received.len(), expected.len());
+        assert!(received == expected.as_bytes());
+    });
+}
+
 #[test]
 fn an_empty_message_closes_the_input() {
     run(|| async {

@@ -7,6 +7,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::connection::Inbox;
 use crate::descriptor::Descriptor;
@@ -14,8 +15,14 @@ use crate::websocket::frame::{self, NORMAL, NOT_UTF8, Opcode, TOO_BIG};
 use crate::websocket::outbox::{Control, Outbox};
 use crate::websocket::receiver::{Ended, Received, Receiver};
 
-/// The most read from an output at once, and so the largest frame of a stream.
+/// The largest frame of a stream, and the most received at once.
 const PIECE: usize = 256 * 1024;
+/// The most copied from a pipe at once: what is larger is moved inside the kernel.
+const COPIED: usize = 16 * 1024;
+/// What a pipe holds that nobody has enlarged.
+const FULL: usize = 64 * 1024;
+/// Room on both sides of a stream that goes fast, in bytes; the kernel may give less.
+const WIDE: usize = 1024 * 1024;
 /// The largest message for a packet socket: less than its default buffer.
 const MAX_MESSAGE: usize = 128 * 1024;
 /// How long the client has to answer a close.
@@ -28,11 +35,11 @@ pub(crate) async fn bridge_stream(
     output: Option<Descriptor>,
     input: Option<Descriptor>,
 ) -> io::Result<()> {
-    if let Some(pipe) = &output {
-        // Fewer, larger frames; only pipes have this, and only within the user's share.
-        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIECE as i32));
-    }
-    let output = output.map_or(Output::Nothing, Output::Stream);
+    let output = match output {
+        None => Output::Nothing,
+        Some(pipe) if fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).is_ok() => Output::Pipe(pipe),
+        Some(stream) => Output::Stream(stream),
+    };
     bridge(socket, inbox, &output, Input::Stream(input)).await
 }
 
@@ -45,9 +52,17 @@ pub(crate) async fn bridge_messages(socket: &Descriptor, inbox: &mut Inbox, pack
 
 /// What is sent to the client.
 enum Output {
+    Pipe(Descriptor),
     Stream(Descriptor),
     Packets(Descriptor),
     Nothing,
+}
+
+/// What comes next from an output.
+enum Piece<'a> {
+    Buffered(usize),
+    /// In this pipe, where it stays until it is moved.
+    InPipe(&'a Descriptor, usize),
 }
 
 /// Where the client's messages go.
@@ -90,7 +105,7 @@ async fn bridge(socket: &Descriptor, inbox: &mut Inbox, output: &Output, input: 
 
 /// Sends what `output` gives until its end or until a close is due.
 async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Result<()> {
-    let mut buffer = Vec::new();
+    let (mut buffer, mut wide) = (Vec::new(), false);
     loop {
         while let Some(control) = outbox.take() {
             match control {
@@ -98,23 +113,31 @@ async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Resu
                 Control::Close(code) => return send_frame(socket, Opcode::Close, &code.to_be_bytes()).await,
             }
         }
-        let read = tokio::select! {
+        let piece = tokio::select! {
             biased;
             () = outbox.changed() => continue,
-            read = output.next(&mut buffer) => read?,
+            piece = output.next(&mut buffer) => piece?,
         };
-        match (read, output) {
-            (Some(length), Output::Stream(_)) => {
+        match (piece, output) {
+            (Some(Piece::InPipe(pipe, length)), _) => {
+                widen(pipe, socket, length, &mut wide);
+                socket.write_all(frame::header(Opcode::Binary, length).as_bytes()).await?;
+                pipe.move_to(socket, length).await?;
+                tokio::task::yield_now().await;
+            }
+            (Some(Piece::Buffered(length)), Output::Packets(_)) if std::str::from_utf8(&buffer[..length]).is_err() => {
+                tracing::warn!("a message for a websocket is not UTF-8 and left out");
+            }
+            (Some(Piece::Buffered(length)), Output::Packets(_)) => {
+                send_frame(socket, Opcode::Text, &buffer[..length]).await?;
+            }
+            (Some(Piece::Buffered(length)), _) => {
                 send_frame(socket, Opcode::Binary, &buffer[..length]).await?;
                 if length >= PIECE / 4 {
                     tokio::task::yield_now().await;
                 }
             }
-            (Some(length), _) if std::str::from_utf8(&buffer[..length]).is_err() => {
-                tracing::warn!("a message for a websocket is not UTF-8 and left out");
-            }
-            (Some(length), _) => send_frame(socket, Opcode::Text, &buffer[..length]).await?,
-            (None, Output::Stream(_)) => {
+            (None, Output::Pipe(_) | Output::Stream(_)) => {
                 send_frame(socket, Opcode::Text, b"").await?;
                 outbox.close(NORMAL);
             }
@@ -123,21 +146,41 @@ async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Resu
     }
 }
 
+/// Gives a stream that has filled its pipe more room, once: the three that take part wait less for each other.
+fn widen(pipe: &Descriptor, socket: &Descriptor, waiting: usize, wide: &mut bool) {
+    if waiting >= FULL && !*wide {
+        *wide = true;
+        // Each within what the system lets a user have: slower without, not wrong.
+        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(WIDE as i32));
+        let _ = setsockopt(socket, sockopt::SndBuf, &WIDE);
+    }
+}
+
 impl Output {
-    /// Fills `buffer`; `None` at the end.
-    async fn next(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    /// What is next, in `buffer` unless it says otherwise; `None` at the end.
+    async fn next(&self, buffer: &mut Vec<u8>) -> io::Result<Option<Piece<'_>>> {
         match self {
+            Output::Pipe(pipe) => match pipe.filled().await? {
+                0 => Ok(None),
+                length @ ..=COPIED => read(pipe, length, buffer).await,
+                length => Ok(Some(Piece::InPipe(pipe, length.min(PIECE)))),
+            },
             Output::Stream(stream) => {
-                if buffer.is_empty() {
-                    stream.readable().await?;
-                    buffer.resize(PIECE, 0);
-                }
-                Ok(Some(stream.read(buffer).await?).filter(|length| *length > 0))
+                stream.readable().await?;
+                read(stream, PIECE, buffer).await
             }
-            Output::Packets(packets) => packets.receive_packet(buffer).await,
+            Output::Packets(packets) => Ok(packets.receive_packet(buffer).await?.map(Piece::Buffered)),
             Output::Nothing => std::future::pending().await,
         }
     }
+}
+
+async fn read(stream: &Descriptor, most: usize, buffer: &mut Vec<u8>) -> io::Result<Option<Piece<'static>>> {
+    if buffer.len() < most {
+        buffer.resize(most, 0);
+    }
+    let length = stream.read(&mut buffer[..most]).await?;
+    Ok((length > 0).then_some(Piece::Buffered(length)))
 }
 
 async fn send_frame(socket: &Descriptor, opcode: Opcode, content: &[u8]) -> io::Result<()> {
