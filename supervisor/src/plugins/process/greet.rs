@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::handle::Spec;
 use super::sane::sane;
 use super::session::{DriverClient, Session};
+use super::steady::steady;
 use crate::plugins::sandbox::Sockets;
 
 /// A batch of handles must fit a frame of 64 KiB with room to spare; one handle has at most 32 KiB.
@@ -60,7 +61,7 @@ pub(super) struct Greeted {
 pub(super) async fn greet(spec: Arc<Spec>, sockets: Sockets, tasks: TaskTracker) -> Result<Greeted, GreetError> {
     let kind = spec.installed.manifest.kind;
     let lifecycle = LifecycleClient::new(Config::default(), connect(sockets.lifecycle).map_err(GreetError::Socket)?);
-    tasks.spawn(lifecycle.dispatch);
+    tasks.spawn(steady(lifecycle.dispatch));
     let lifecycle = lifecycle.client;
     let driver = connect_driver(kind, sockets.driver, &tasks).map_err(GreetError::Socket)?;
 
@@ -86,7 +87,7 @@ fn connect_driver(
     macro_rules! client {
         ($client:ident, $variant:ident) => {{
             let new = $client::new(Config::default(), connect(socket)?);
-            tasks.spawn(new.dispatch);
+            tasks.spawn(steady(new.dispatch));
             DriverClient::$variant(new.client)
         }};
     }

@@ -15,6 +15,7 @@ mod retire;
 mod sane;
 mod session;
 mod state;
+mod steady;
 mod succession;
 mod upgrade;
 
