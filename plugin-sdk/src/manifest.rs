@@ -41,6 +41,9 @@ pub struct Manifest {
     pub version: String,
     /// The contract versions the program speaks.
     pub contract: ContractRange,
+    /// Keep the program running although nobody calls it and it has no objects: it works on its own.
+    #[serde(default)]
+    pub resident: bool,
     /// Files beside the executable that it needs: they stand beside it inside, too.
     #[serde(default)]
     pub companions: Vec<String>,

@@ -188,6 +188,7 @@ async fn assemble(
         keeper: keeper.clone(),
         cgroups: cgroups.clone(),
         handles: Arc::new(handles.clone()),
+        rest_after: plugins::REST_AFTER,
     };
     let starting = async { Plugins::start(settings).await.map_err(Failure::from) };
     let ((database, nouns), plugins) = tokio::try_join!(loading, starting)?;

@@ -3,11 +3,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Host, order};
+use common::{Host, OneObject, order};
 use hull_plugin::{Code, OperationId};
-use hulld::plugins::{HandleSource, Notice, PluginState};
+use hulld::plugins::{Grant, HandleSource, NoHandles, Notice, PluginState};
 
 #[tokio::test]
 async fn a_plugin_starts_on_first_need_and_is_back_after_sigkill() {
@@ -224,7 +225,7 @@ impl HandleSource for Listener {
 
 #[tokio::test]
 async fn bad_times_are_noticed_and_that_they_are_over() {
-    let listener = std::sync::Arc::new(Listener::default());
+    let listener = Arc::new(Listener::default());
     let host = Host::with(listener.clone()).await;
     let pool = host.pool();
     let taken = || std::mem::take(&mut *listener.0.lock().unwrap());
@@ -279,6 +280,54 @@ async fn what_becomes_of_a_process_is_put_down() {
     order(&pool, "pid").await.unwrap();
     let statistics = &host.plugins.statistics().await["storage-probe@default"];
     assert_eq!((statistics.crashes, statistics.errors["crashed"]), (3, 1), "a restart on request is no crash");
+    host.close().await;
+}
+
+/// Waits until the probe does not run.
+async fn rested(host: &Host) -> bool {
+    let resting = async {
+        while !matches!(host.plugins.list()[0].processes[0].1, PluginState::Stopped) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3), resting).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_nobody_needs_ends_and_the_next_call_starts_another() {
+    let host = Host::resting(Arc::new(NoHandles), Duration::from_millis(100)).await;
+    let pool = host.pool();
+    let first = order(&pool, "birth").await.unwrap();
+    let pid = running_pid(&host);
+    assert!(rested(&host).await);
+    let second = order(&pool, "birth").await.unwrap();
+    assert_ne!(first, second);
+    assert!(hull_sys::process::start_time(pid).is_none(), "the first process lives");
+    let statistics = &host.plugins.statistics().await["storage-probe@default"];
+    assert_eq!((statistics.restarts, statistics.crashes), (0, 0), "a rest is no trouble");
+
+    // A call that comes at the very moment is answered all the same, and one that takes long is not cut.
+    for pause in (0..40).map(|step| Duration::from_micros(98_000 + step * 200)) {
+        tokio::time::sleep(pause).await;
+        order(&pool, "birth").await.unwrap();
+    }
+    order(&pool, "linger").await.unwrap();
+    host.close().await;
+}
+
+#[tokio::test]
+async fn a_process_with_objects_or_work_of_its_own_stays() {
+    let host = Host::resting(Arc::new(OneObject), Duration::from_millis(50)).await;
+    order(&host.pool(), "birth").await.unwrap();
+    assert!(!rested(&host).await, "it looks after an object");
+    host.close().await;
+
+    let host = Host::resting(Arc::new(NoHandles), Duration::from_millis(50)).await;
+    let resident = host.version("0.2.0", |manifest| format!("resident = true\n{manifest}"));
+    let pool = host.pool();
+    host.plugins.upgrade("storage-probe", Some(&resident), Grant::Nothing).await.unwrap();
+    order(&pool, "birth").await.unwrap();
+    assert!(!rested(&host).await, "its manifest says so");
     host.close().await;
 }
 

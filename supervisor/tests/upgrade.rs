@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Host, order};
-use hull_plugin::{Code, ConfigMap, DriverError, Handle, PoolName, Recovered, StoredHandle};
-use hulld::plugins::{Grant, HandleSource, PluginState, Restart, StorageHandle};
+use common::{Host, OneObject, order};
+use hull_plugin::{Code, DriverError};
+use hulld::plugins::{Grant, PluginState, Restart, StorageHandle};
 
 const PROBE: &str = "storage-probe";
 
@@ -21,24 +21,6 @@ fn flaw(host: &Host, flaw: &str) {
 
 fn state(host: &Host) -> PathBuf {
     host.directory.path().join("plugins/storage-probe/state@default")
-}
-
-/// One object that every process has to find again.
-struct OneObject;
-
-impl HandleSource for OneObject {
-    fn handles(&self, _: &str, _: Option<&PoolName>) -> Vec<StoredHandle> {
-        vec![StoredHandle { object: "one".into(), handle: Handle { version: 1, data: vec![1] } }]
-    }
-
-    fn recovered(&self, _: &str, _: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
-        // A successor is told once more, of what is new: nothing.
-        assert!(outcomes.is_empty() || outcomes == [("one".to_owned(), Recovered::Adopted)], "{outcomes:?}");
-    }
-
-    fn pool_config(&self, _: &PoolName) -> Option<ConfigMap> {
-        Some(ConfigMap::new())
-    }
 }
 
 async fn upgrade(host: &Host, source: &std::path::Path) -> Result<String, DriverError> {

@@ -23,6 +23,9 @@ use super::versions::Versions;
 use crate::cgroups::Cgroups;
 use crate::keeper::KeeperClient;
 
+/// What [`Settings::rest_after`] is unless somebody wants it otherwise.
+pub const REST_AFTER: Duration = Duration::from_secs(60);
+
 /// What the plugins need of hulld.
 pub struct Settings {
     pub hull_dir: PathBuf,
@@ -31,6 +34,8 @@ pub struct Settings {
     pub keeper: KeeperClient,
     pub cgroups: Cgroups,
     pub handles: Arc<dyn HandleSource>,
+    /// After so long without a call, a process that looks after nothing is stopped.
+    pub rest_after: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,7 @@ pub(crate) struct Environment {
     pub(crate) keeper: KeeperClient,
     pub(crate) cgroups: Cgroups,
     pub(crate) handles: Arc<dyn HandleSource>,
+    pub(crate) rest_after: Duration,
     pub(crate) progress: broadcast::Sender<ProgressReport>,
     /// Processes that were given up.
     pub(crate) failures: broadcast::Sender<PluginFailure>,
@@ -59,14 +65,26 @@ pub(crate) struct Environment {
 impl Environment {
     /// Makes the directory of the plugins' state, too.
     pub(crate) fn new(settings: Settings) -> Result<Self, PluginsError> {
-        let Settings { hull_dir, executable, keeper, cgroups, handles } = settings;
+        let Settings { hull_dir, executable, keeper, cgroups, handles, rest_after } = settings;
         let path = hull_dir.join("plugins");
         std::fs::create_dir_all(&path).map_err(|source| PluginsError::StateDirectory { path, source })?;
         let services = Services::new(keeper.clone());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let progress = broadcast::channel(256).0;
         let failures = broadcast::channel(64).0;
-        Ok(Self { hull_dir, executable, keeper, cgroups, handles, progress, failures, services, tasks, stop })
+        Ok(Self {
+            hull_dir,
+            executable,
+            keeper,
+            cgroups,
+            handles,
+            rest_after,
+            progress,
+            failures,
+            services,
+            tasks,
+            stop,
+        })
     }
 }
 

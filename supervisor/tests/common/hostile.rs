@@ -93,6 +93,7 @@ impl Ground {
             keeper: self.keeper.clone(),
             cgroups: self.cgroups.clone(),
             handles: Arc::new(NoHandles),
+            rest_after: hulld::plugins::REST_AFTER,
         };
         trial.run(settings).await.unwrap_or_else(|error| panic!("{}: {error}", subject.name))
     }

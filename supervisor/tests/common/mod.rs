@@ -7,10 +7,12 @@ pub(crate) mod walls;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use hull_plugin::{ConfigMap, Handle, PoolName, Recovered, StoredHandle};
 pub(crate) use hulld::cgroups::Cgroups;
 pub(crate) use hulld::keeper::KeeperClient;
-use hulld::plugins::{HandleSource, Plugins, Settings, StorageHandle};
+use hulld::plugins::{HandleSource, Plugins, REST_AFTER, Settings, StorageHandle};
 
 /// hulld's binary and the probe, built once.
 pub(crate) fn programs() -> &'static Path {
@@ -33,6 +35,24 @@ pub(crate) fn programs() -> &'static Path {
     })
 }
 
+/// One object that every process has to find again.
+pub(crate) struct OneObject;
+
+impl HandleSource for OneObject {
+    fn handles(&self, _: &str, _: Option<&PoolName>) -> Vec<StoredHandle> {
+        vec![StoredHandle { object: "one".into(), handle: Handle { version: 1, data: vec![1] } }]
+    }
+
+    fn recovered(&self, _: &str, _: Option<&PoolName>, outcomes: Vec<(String, Recovered)>) {
+        // A successor is told once more, of what is new: nothing.
+        assert!(outcomes.is_empty() || outcomes == [("one".to_owned(), Recovered::Adopted)], "{outcomes:?}");
+    }
+
+    fn pool_config(&self, _: &PoolName) -> Option<ConfigMap> {
+        Some(ConfigMap::new())
+    }
+}
+
 pub(crate) struct Host {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) plugins: Plugins,
@@ -46,13 +66,18 @@ impl Host {
     }
 
     pub(crate) async fn with(handles: std::sync::Arc<dyn HandleSource>) -> Self {
+        Self::resting(handles, REST_AFTER).await
+    }
+
+    /// Whose plugins are stopped when nobody has called them for so long.
+    pub(crate) async fn resting(handles: std::sync::Arc<dyn HandleSource>, rest_after: Duration) -> Self {
         hulld::logging::init();
         let directory = tempfile::tempdir().unwrap();
         let (socket, _thread) = hulld::keeper::in_thread().unwrap();
         let keeper = KeeperClient::connect(socket).unwrap();
         let cgroups = Cgroups::open(directory.path()).unwrap();
         std::fs::create_dir(directory.path().join("pool")).unwrap();
-        let plugins = plugins(directory.path(), &keeper, &cgroups, handles).await;
+        let plugins = plugins(directory.path(), &keeper, &cgroups, handles, rest_after).await;
         Self { directory, plugins, keeper, cgroups }
     }
 
@@ -60,7 +85,7 @@ impl Host {
     pub(crate) async fn restart(&mut self) {
         self.plugins.shutdown().await;
         let handles = std::sync::Arc::new(hulld::plugins::NoHandles);
-        self.plugins = plugins(self.directory.path(), &self.keeper, &self.cgroups, handles).await;
+        self.plugins = plugins(self.directory.path(), &self.keeper, &self.cgroups, handles, REST_AFTER).await;
     }
 
     /// The probe on a pool; a namespace's root must be able to write in it.
@@ -97,6 +122,7 @@ async fn plugins(
     keeper: &KeeperClient,
     cgroups: &Cgroups,
     handles: std::sync::Arc<dyn HandleSource>,
+    rest_after: Duration,
 ) -> Plugins {
     let settings = Settings {
         hull_dir: directory.to_owned(),
@@ -104,6 +130,7 @@ async fn plugins(
         keeper: keeper.clone(),
         cgroups: cgroups.clone(),
         handles,
+        rest_after,
     };
     Plugins::start(settings).await.unwrap()
 }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use super::client::Body;
-use super::measures::{Extent, IDLE, timed};
+use super::measures::{Extent, timed};
 use super::memory::part;
 use super::report::{Better, Measure, Samples};
 use super::server::{Kind, Server, Stop, create, delete, post, start, stop};
@@ -28,6 +28,7 @@ const fn less(title: &'static str, unit: &'static str) -> Measure {
 
 const ROUND_TRIP: Measure = less("plugin call, round trip", "µs");
 const WITH_DESCRIPTOR: Measure = less("plugin call that returns a descriptor", "µs");
+const BARE_CALL: Measure = less("the same over a bare packet socket between two threads", "µs");
 const SPAWN: Measure = less("plugin started in its sandbox, to its first answer", "ms");
 const BACK: Measure = less("storage plugin killed, to its next answer", "ms");
 const PLUGIN_RECOVERS: Measure = less("container plugin killed with 100 running, to its next answer", "ms");
@@ -56,6 +57,7 @@ pub(crate) fn calls(samples: &mut Samples, built: &Path) -> Result<()> {
         let nanoseconds: f64 = number.parse().with_context(|| format!("`{line}` has no number"))?;
         match word {
             "call" => samples.add(ROUND_TRIP, nanoseconds / 1e3),
+            "bare" => samples.add(BARE_CALL, nanoseconds / 1e3),
             "descriptor" => samples.add(WITH_DESCRIPTOR, nanoseconds / 1e3),
             "start" => samples.add(SPAWN, nanoseconds / 1e6),
             _ => bail!("`{line}` is no measure"),
@@ -158,8 +160,7 @@ pub(crate) fn killed(server: &Server, samples: &mut Samples, round: usize) -> Re
 }
 
 /// The instance that streams go into, if the other measures did not leave it.
-pub(crate) fn container_for_streams(server: &Server, samples: &mut Samples) -> Result<()> {
-    samples.add(IDLE, server.footprint().pss / 1048576.0);
+pub(crate) fn container_for_streams(server: &Server) -> Result<()> {
     let mut client = server.connect()?;
     create(&mut client, "run0")?;
     start(&mut client, "run0")

@@ -32,6 +32,10 @@ impl Samples {
         }
     }
 
+    pub(crate) fn has(&self, measure: Measure) -> bool {
+        self.values(measure.title).is_some()
+    }
+
     fn values(&self, title: &str) -> Option<&[f64]> {
         self.0.iter().find(|(one, _)| one.title == title).map(|(_, values)| values.as_slice())
     }

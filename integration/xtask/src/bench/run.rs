@@ -140,7 +140,7 @@ type Take = fn(&mut Server, &mut Samples, usize, &Extent) -> Result<()>;
 const ONCE: fn(&Extent) -> usize = |_| 1;
 const THRICE: fn(&Extent) -> usize = |_| 3;
 
-const SPEED: [Group; 9] = [
+const SPEED: [Group; 10] = [
     (
         "daemon start with pool and bridge",
         |extent| extent.rounds.min(5),
@@ -152,6 +152,7 @@ const SPEED: [Group; 9] = [
         |extent| extent.rounds,
         |server, samples, round, _| measures::lifecycle(server, samples, round),
     ),
+    ("a minute of idleness", ONCE, |server, samples, _, _| measures::idle(server, samples)),
     ("launches", ONCE, |server, samples, _, _| measures::launches(server, samples)),
     ("lists of running instances", ONCE, |server, samples, _, extent| measures::running_lists(server, samples, extent)),
     ("exec", THRICE, |server, samples, _, extent| measures::execs(server, samples, extent)),
@@ -160,9 +161,10 @@ const SPEED: [Group; 9] = [
     ("lists of stopped instances", ONCE, |server, samples, _, extent| measures::stopped_lists(server, samples, extent)),
 ];
 
-const CONTAINMENT: [Group; 6] = [
+const CONTAINMENT: [Group; 7] = [
     ("silent and slow clients", ONCE, |server, samples, _, extent| containment::crowd(server, samples, extent)),
-    ("a container for streams", ONCE, |server, samples, _, _| containment::container_for_streams(server, samples)),
+    ("a minute of idleness", ONCE, |server, samples, _, _| measures::idle(server, samples)),
+    ("a container for streams", ONCE, |server, _, _, _| containment::container_for_streams(server)),
     ("exec stdout, files", THRICE, streams),
     ("the same bytes without a daemon", THRICE, |server, samples, _, extent| {
         containment::bare(server, samples, extent)

@@ -54,8 +54,10 @@ pub(crate) struct Installed {
 pub(crate) struct Facts {
     /// The program that runs, or would.
     pub(crate) installed: Arc<Installed>,
-    /// How often a process of it has become ready.
+    /// How often a process of it has become ready, beside those that were started after a rest.
     pub(crate) starts: u64,
+    /// It has ended because nobody needed it.
+    pub(crate) rests: bool,
     /// When the present one did.
     pub(crate) since: Option<SystemTime>,
     /// What the last process that ended left as its account.
@@ -116,7 +118,15 @@ impl Process {
         let (commands, receiver) = mpsc::channel(64);
         let (status_sender, status) = watch::channel(Status::Stopped);
         let installed = spec.installed.clone();
-        let facts = Facts { installed, starts: 0, since: None, last_end: None, draining: 0, held: Duration::ZERO };
+        let facts = Facts {
+            installed,
+            starts: 0,
+            rests: false,
+            since: None,
+            last_end: None,
+            draining: 0,
+            held: Duration::ZERO,
+        };
         let (facts_sender, facts) = watch::channel(facts);
         let output = Output::default();
         let tracker = &spec.environment.tasks;

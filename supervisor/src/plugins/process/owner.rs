@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hull_plugin::{DriverError, LifecycleClient, StoredHandle};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,7 +38,7 @@ pub(crate) enum Command {
 }
 
 /// A process that has lived so long does not keep ending.
-const WELL_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
+const WELL_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Step, GreetError>> + Send>>;
 
@@ -99,6 +99,10 @@ pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>,
             () = exited(owner.running.as_ref()) => owner.bury().await,
             through = pending(&mut owner.pending) => owner.advance(through),
             () = tick(owner.state) => Event::Tick,
+            () = unneeded(owner.running.as_ref(), owner.spec.environment.rest_after) => match owner.may_rest() {
+                true => Event::Unneeded,
+                false => continue,
+            },
             event = upgrade::next(&mut owner.upgrade) => {
                 owner.upgrade_event(event).await;
                 continue;
@@ -181,6 +185,7 @@ impl Owner {
             Action::Recover => self.recover(),
             Action::Route => self.route(),
             Action::Unroute => _ = self.status.send_replace(Status::Starting),
+            Action::Rest => self.rest(),
             Action::Kill => self.kill(),
             Action::Abandon => self.abandon(),
             Action::Warn => return self.give_up(),
@@ -257,7 +262,7 @@ impl Owner {
         self.proven = true;
         let installed = self.spec.installed.clone();
         self.facts.send_modify(|facts| {
-            facts.starts += 1;
+            facts.starts += u64::from(!std::mem::take(&mut facts.rests));
             facts.since = Some(SystemTime::now());
             facts.installed = installed;
         });
@@ -286,6 +291,24 @@ impl Owner {
     pub(super) async fn hung(&mut self, why: String) {
         let event = self.complain(why);
         Box::pin(self.apply(event)).await;
+    }
+
+    /// Whether it has nothing to look after. If not, it is asked again after another while without calls.
+    fn may_rest(&self) -> bool {
+        let Some(session) = self.running.as_ref().and_then(|running| running.session.as_ref()) else { return false };
+        session.calls.touch();
+        let (spec, environment) = (&self.spec, &self.spec.environment);
+        let objects = environment.handles.handles(&spec.name.plugin, spec.name.pool.as_ref());
+        self.upgrade.is_none() && !spec.installed.manifest.resident && objects.is_empty()
+    }
+
+    fn rest(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        tracing::info!(plugin = %self.spec.name, pid = running.child.pid(), "plugin is not needed now");
+        self.status.send_replace(Status::Stopped);
+        self.facts.send_modify(|facts| facts.rests = true);
+        self.spec.statistics.rests();
+        self.retire(running);
     }
 
     fn kill(&mut self) {
@@ -371,7 +394,7 @@ impl Owner {
             running.gone.cancel();
             running.child.kill();
             // Not dying of SIGKILL within the bound: the next hulld finds it in its cgroup.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), running.child.exited()).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), running.child.exited()).await;
         }
     }
 }
@@ -436,6 +459,14 @@ async fn reap(child: Child) {
 pub(super) async fn exited(running: Option<&Running>) {
     match running {
         Some(running) => running.child.exited().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when nobody has called the process for so long.
+async fn unneeded(running: Option<&Running>, after: Duration) {
+    match running.and_then(|running| running.session.as_ref()) {
+        Some(session) => session.calls.quiet_for(after).await,
         None => std::future::pending().await,
     }
 }

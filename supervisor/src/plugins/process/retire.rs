@@ -1,6 +1,6 @@
-//! The end of a process that was replaced: it finishes the calls that were sent to it, then it goes.
+//! The end of a process that was replaced, or that nobody needs: it finishes the calls that were sent to it, then it goes.
 //!
-//! Its calls are never cut by the replacement. If it dies or hangs before it is through, they are repeated with its successor,
+//! Its calls are never cut by that. If it dies or hangs before it is through, they are repeated with its successor,
 //! as after any crash; that does not count against the successor.
 
 use std::sync::Arc;

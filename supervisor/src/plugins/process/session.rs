@@ -48,16 +48,23 @@ pub(crate) struct Session {
 }
 
 /// The calls that run in a process, so that none is cut when the process is replaced.
-#[derive(Default)]
 pub(crate) struct Calls {
     running: Mutex<Running>,
     changed: Notify,
 }
 
-#[derive(Default)]
 struct Running {
     count: usize,
     closed: bool,
+    /// When the last one ended.
+    last: Instant,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        let running = Running { count: 0, closed: false, last: Instant::now() };
+        Self { running: Mutex::new(running), changed: Notify::new() }
+    }
 }
 
 /// A call that runs, until it is dropped.
@@ -128,6 +135,25 @@ impl Calls {
         self.lock().count
     }
 
+    /// Waits until none has run for so long.
+    pub(super) async fn quiet_for(&self, time: Duration) {
+        loop {
+            let left = {
+                let running = self.lock();
+                if running.count > 0 { time } else { time.saturating_sub(running.last.elapsed()) }
+            };
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    /// As if a call had ended now.
+    pub(super) fn touch(&self) {
+        self.lock().last = Instant::now();
+    }
+
     /// Lets no more calls in and waits until those that run have ended.
     pub(super) async fn ended(&self) {
         loop {
@@ -150,7 +176,11 @@ impl Calls {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.lock().count -= 1;
+        {
+            let mut running = self.0.lock();
+            running.count -= 1;
+            running.last = Instant::now();
+        }
         self.0.changed.notify_one();
     }
 }
@@ -173,6 +203,16 @@ impl Heartbeat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn quiet_is_a_while_after_the_last_call() {
+        let (calls, short) = (Calls::default(), Duration::from_millis(20));
+        let running = calls.enter().unwrap();
+        assert!(tokio::time::timeout(4 * short, calls.quiet_for(short)).await.is_err(), "one runs");
+        drop(running);
+        assert!(tokio::time::timeout(short, calls.quiet_for(600 * short)).await.is_err(), "it has just ended");
+        calls.quiet_for(short).await;
+    }
 
     #[tokio::test]
     async fn a_replaced_process_ends_after_its_last_call_and_takes_no_other() {

@@ -8,6 +8,7 @@
 //!                     └──────── Backoff ◀──Exited, Tick──── Killing
 //!                                 └─ five crashes in two minutes ─▶ Failed ─Reset, or Wanted after a minute─▶ Starting
 //! ```
+//! From `Ready`, `Unneeded` leads back to `Stopped`: the process finishes what it was asked, and ends.
 //! No clock and no I/O here: `step` is given both. A process that does not die of SIGKILL is abandoned, never waited for.
 
 use std::time::{Duration, Instant};
@@ -62,6 +63,8 @@ pub(crate) enum Event {
     Exited,
     /// The administrator wants it tried anew.
     Reset,
+    /// Nobody has called it for a while, and it has nothing to look after.
+    Unneeded,
     Tick,
 }
 
@@ -71,6 +74,8 @@ pub(crate) enum Action {
     Recover,
     Route,
     Unroute,
+    /// Let it finish and end; the next call starts another.
+    Rest,
     Kill,
     /// Stop caring for a process that even SIGKILL does not end.
     Abandon,
@@ -96,6 +101,7 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
         }
         (Starting { crashes, .. } | Recovering { crashes, .. }, Hung) => (killing(crashes), &[Kill]),
         (Ready { crashes, since }, Hung) => (killing(crashes.forgiven(since, now)), &[Unroute, Kill]),
+        (Ready { .. }, Unneeded) => (Stopped, &[Rest]),
         // Somebody's wish is no fault of the plugin's.
         (Ready { .. }, Reset) => (killing(Crashes::default()), &[Unroute, Kill]),
         (Ready { crashes, since }, Exited) => crashed(crashes.forgiven(since, now), now, &[Unroute], &[Unroute, Warn]),
@@ -262,7 +268,8 @@ mod tests {
 
     fn event() -> impl Strategy<Value = Event> {
         use Event::*;
-        prop_oneof![Just(Wanted), Just(Greeted), Just(Recovered), Just(Hung), Just(Exited), Just(Reset), Just(Tick)]
+        let any = [Wanted, Greeted, Recovered, Hung, Exited, Reset, Unneeded, Tick];
+        prop::sample::select(any.to_vec())
     }
 
     proptest! {
@@ -284,6 +291,10 @@ mod tests {
                     match action {
                         Action::Spawn => { prop_assert!(!alive); alive = true; }
                         Action::Abandon => alive = false,
+                        Action::Rest => {
+                            prop_assert!(alive && routed);
+                            (alive, routed, wanted) = (false, false, false);
+                        }
                         Action::Route => { prop_assert!(alive && !routed); routed = true; }
                         Action::Unroute => { prop_assert!(routed); routed = false; }
                         Action::Recover | Action::Kill => prop_assert!(alive),

@@ -25,6 +25,8 @@ pub(crate) struct Statistics {
     crashes: AtomicU64,
     /// Somebody asked for the process's end: it is no crash.
     expected: AtomicBool,
+    /// The process has ended because nobody needed it.
+    rests: AtomicBool,
     /// Something was said about it that a call which works takes back.
     doubted: AtomicBool,
     ends: Mutex<Ends>,
@@ -64,6 +66,7 @@ impl Default for Statistics {
             starts: AtomicU64::new(0),
             crashes: AtomicU64::new(0),
             expected: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             ends: Mutex::default(),
         }
@@ -83,8 +86,15 @@ impl Statistics {
 
     /// A process was started.
     pub(crate) fn started(&self) {
-        self.starts.fetch_add(1, Ordering::Relaxed);
+        if !self.rests.swap(false, Ordering::Relaxed) {
+            self.starts.fetch_add(1, Ordering::Relaxed);
+        }
         self.expected.store(false, Ordering::Relaxed);
+    }
+
+    /// A process ends because nobody needs it: the next start is no restart.
+    pub(crate) fn rests(&self) {
+        self.rests.store(true, Ordering::Relaxed);
     }
 
     /// The next end is one that somebody asked for.
