@@ -1,5 +1,7 @@
-//! hulld is replaced, or killed, while clients work: none of them notices.
+//! hulld is replaced, or killed, while clients work: none of them notices. `HULL_TEST_CLIENTS=64` makes more of them,
+//! and a push of at least two gigabytes.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -13,18 +15,45 @@ use hull_integration::{Host, KeepAlive, Rest, Target, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// How often each part is replaced.
 const ROUNDS: usize = 10;
 
-const CLIENTS: usize = 4;
+/// How many clients there are, beside those at the keyboard, and how much is pushed at least.
+#[derive(Clone, Copy)]
+struct Extent {
+    clients: usize,
+    push: u64,
+    /// Each client rests so long between two requests, so that a small machine is busy and not swamped.
+    pause: Duration,
+}
+
+impl Extent {
+    fn of_environment() -> Self {
+        match std::env::var("HULL_TEST_CLIENTS").ok().and_then(|text| text.parse::<u32>().ok()) {
+            Some(clients) => {
+                Self { clients: clients as usize, push: 2 << 30, pause: Duration::from_millis(5) * clients }
+            }
+            None => Self { clients: 4, push: 0, pause: Duration::ZERO },
+        }
+    }
+
+    fn echoes(self) -> usize {
+        (self.clients / 8).max(2)
+    }
+}
+
+/// What a client asks for in turn.
+const KINDS: [&str; 7] = ["server", "list", "change", "exec", "pull", "profile", "state"];
 
 /// What the clients of a story share: when to end, and how long anybody waited.
 #[derive(Default)]
 struct Traffic {
     over: AtomicBool,
     requests: AtomicU64,
-    longest: Mutex<Duration>,
+    /// By kind of request.
+    longest: Mutex<BTreeMap<&'static str, Duration>>,
 }
 
 impl Traffic {
@@ -32,34 +61,37 @@ impl Traffic {
         !self.over.load(Ordering::Relaxed)
     }
 
-    fn timed<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    fn timed<T>(&self, kind: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let begun = Instant::now();
         let result = work();
         let took = begun.elapsed();
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut longest = self.longest.lock().map_err(|_| anyhow::anyhow!("a client has panicked"))?;
-        *longest = longest.max(took);
+        let longest = longest.entry(kind).or_default();
+        *longest = took.max(*longest);
         result
     }
 
-    fn longest(&self) -> Duration {
-        self.longest.lock().map(|longest| *longest).unwrap_or_default()
+    fn longest(&self) -> BTreeMap<&'static str, Duration> {
+        self.longest.lock().map(|longest| longest.clone()).unwrap_or_default()
     }
 
     /// Requests of every sort on one connection, until the end.
-    fn client(&self, rest: &Rest, number: usize) -> Result<()> {
+    fn client(&self, rest: &Rest, number: usize, pause: Duration) -> Result<()> {
         let mut connection = rest.keep_alive();
         let mut turn = number;
         while self.goes_on() {
             turn += 1;
             self.request(&mut connection, number, turn).with_context(|| format!("client {number}, turn {turn}"))?;
+            std::thread::sleep(pause);
         }
         Ok(())
     }
 
     fn request(&self, connection: &mut KeepAlive, number: usize, turn: usize) -> Result<()> {
         let mut ask = |method: &str, path: &str, body: &[u8]| -> Result<Value> {
-            self.timed(|| {
+            let kind = KINDS[turn % KINDS.len()];
+            self.timed(kind, || {
                 let answer = connection.request(method, path, body)?;
                 ensure!(
                     answer.status < 400,
@@ -70,7 +102,7 @@ impl Traffic {
                 if path.contains("/files") { Ok(Value::Null) } else { answer.json() }
             })
         };
-        match turn % 7 {
+        match turn % KINDS.len() {
             0 => drop(ask("GET", "/1.0", b"")?),
             1 => {
                 let all = ask("GET", "/1.0/instances?recursion=2", b"")?;
@@ -101,14 +133,27 @@ impl Traffic {
         Ok(())
     }
 
-    /// Bytes into a file of the instance, more of them until the end; returns their checksum.
-    fn push(&self, socket: &Path) -> Result<u64> {
+    /// The image, again and again; its fingerprint tells whether every byte has come.
+    fn export(&self, rest: &Rest, fingerprint: &str) -> Result<u64> {
+        let mut whole = 0;
+        while self.goes_on() {
+            let answer = self.timed("export", || rest.get(&format!("/1.0/images/{fingerprint}/export")))?;
+            let sum: String = Sha256::digest(&answer.body).iter().map(|byte| format!("{byte:02x}")).collect();
+            ensure!(sum == fingerprint, "{} bytes of another image came: {}", answer.body.len(), answer.status);
+            whole += 1;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(whole)
+    }
+
+    /// Bytes into a file of the instance, more of them until the end, `least` at least; returns how many.
+    fn push(&self, socket: &Path, least: u64) -> Result<u64> {
         let mut stream = UnixStream::connect(socket)?;
         stream.write_all(
             b"POST /1.0/instances/web/files?path=/tmp/big HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
         )?;
-        let (mut total, mut piece) = (0, vec![0u8; 48 * 1024]);
-        while self.goes_on() {
+        let (mut total, mut piece) = (0, vec![0u8; if least > 0 { 512 } else { 48 } * 1024]);
+        while self.goes_on() || total < least {
             piece.iter_mut().zip(total..).for_each(|(byte, position)| *byte = content(position));
             stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
             stream.write_all(&piece)?;
@@ -170,7 +215,7 @@ impl Echo {
         let mut number = 0;
         while traffic.goes_on() {
             number += 1;
-            traffic.timed(|| {
+            traffic.timed("echo", || {
                 self.say(&number.to_string())?;
                 let heard = self.hear()?;
                 ensure!(heard == format!("<{number}>"), "said {number}, heard {heard}");
@@ -194,25 +239,33 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
         return host.assert_nothing_leaked(); // it is updated by ending it
     }
     let web = host.running("web")?;
-    for number in 0..CLIENTS {
+    let extent = Extent::of_environment();
+    for number in 0..extent.clients {
         host.stopped(&format!("own{number}"))?;
     }
     let versions = [host.another_version("version-a")?, host.another_version("version-b")?];
     let traffic = Traffic::default();
     let socket = host.directory().join("unix.socket");
-    let echoes = [Echo::start(&host, "-T")?, Echo::start(&host, "-t")?];
-    let (mut stalls, mut pushed) = (Vec::new(), 0);
+    let echoes: Vec<Echo> = (0..extent.echoes())
+        .map(|number| Echo::start(&host, if number % 2 == 0 { "-T" } else { "-t" }))
+        .collect::<Result<_>>()?;
+    let image = host.rest.get("/1.0/images?recursion=1")?.metadata()?[0]["fingerprint"]
+        .as_str()
+        .context("an image")?
+        .to_owned();
+    let (mut stalls, mut pushed, mut exported) = (Vec::new(), 0, 0);
     let outcome: Result<()> = std::thread::scope(|scope| {
-        let mut tasks: Vec<_> = (0..CLIENTS)
+        let mut tasks: Vec<_> = (0..extent.clients)
             .map(|number| {
                 scope.spawn({
                     let (traffic, rest) = (&traffic, host.rest.clone());
-                    move || traffic.client(&rest, number)
+                    move || traffic.client(&rest, number, extent.pause)
                 })
             })
             .collect();
         tasks.extend(echoes.into_iter().map(|echo| scope.spawn(|| echo.run(&traffic))));
-        let push = scope.spawn(|| traffic.push(&socket));
+        let push = scope.spawn(|| traffic.push(&socket, extent.push));
+        let export = scope.spawn(|| traffic.export(&host.rest, &image));
         let upgraded = (|| {
             for round in 0..ROUNDS {
                 let from = versions[round % 2].display().to_string();
@@ -229,19 +282,23 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
         })();
         traffic.over.store(true, Ordering::Relaxed);
         let clients: Vec<_> = tasks.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        let push = push.join();
+        let (push, export) = (push.join(), export.join());
         upgraded?;
         for client in clients {
             client.map_err(|_| anyhow::anyhow!("a client panicked"))??;
         }
         pushed = push.map_err(|_| anyhow::anyhow!("the push panicked"))??;
+        exported = export.map_err(|_| anyhow::anyhow!("the export panicked"))??;
         Ok(())
     });
     outcome.with_context(|| host.log())?;
     eprintln!("{}", stalls.join("\n"));
     eprintln!(
-        "{} requests, none failed; the longest took {:?}",
+        "{} clients and {} commands: {} requests, none failed; {} MiB pushed, {exported} images exported; the longest took {:?}",
+        extent.clients,
+        extent.echoes(),
         traffic.requests.load(Ordering::Relaxed),
+        pushed >> 20,
         traffic.longest()
     );
 
