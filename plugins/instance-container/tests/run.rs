@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use hull_plugin::instance::*;
 use hull_plugin::testing::context;
-use hull_plugin::{Code, ConfigMap, OperationId};
-use support::{exec_spec, read_all, wait_status, wait_until, with_driver};
+use hull_plugin::{Code, ConfigMap, InstanceId, OperationId};
+use support::{exec_spec, read_all, spec, wait_status, wait_until, with_driver};
 
 #[test]
 fn a_container_boots_and_commands_report_their_ends() {
@@ -181,5 +181,22 @@ fn init_is_told_to_stop_in_its_own_language() {
             nix::poll::poll(&mut list, nix::poll::PollTimeout::ZERO) == Ok(1)
         });
         assert!(ended.await, "busybox init did not stop");
+    });
+}
+
+#[test]
+fn who_is_killed_while_it_starts_does_not_come_to_life() {
+    with_driver("killed-early", async |hull| {
+        let id = InstanceId::new("c1").unwrap();
+        let directory = hull.rootfs("c1");
+        let prepared = hull.prepare(&id).await;
+        let root = hull.mounted(&directory, &prepared);
+        let driver = hull.driver();
+        let start = driver.start(context(), OperationId::random(), spec(&id, ConfigMap::new()), root);
+        let kill = driver.kill(context(), OperationId::random(), id.clone());
+        let (started, killed) = tokio::join!(start, kill);
+        started.unwrap().unwrap();
+        killed.unwrap().unwrap();
+        driver.cleanup(context(), OperationId::random(), id.clone()).await.unwrap().unwrap();
     });
 }

@@ -27,7 +27,7 @@ impl Container {
     }
 
     pub(crate) async fn kill(&self, id: &InstanceId) -> Result<(), DriverError> {
-        let Ok(running) = self.table().ended_or_running(id) else { return Ok(()) };
+        let Some(running) = self.table().settled(id).await else { return Ok(()) };
         send(&running, libc::SIGKILL, id)?;
         // On v1 a frozen process does not even die.
         if cgroup::is_frozen(&running.record.cgroup) != Some(false) {

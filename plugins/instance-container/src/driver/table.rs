@@ -88,6 +88,17 @@ impl Table {
         self.0.borrow().get(id).and_then(|entry| entry.prepared())
     }
 
+    /// The container that runs or has ended, after the start or the cleaning up that is under way: what is to be ended must not
+    /// come to life a moment later.
+    pub(crate) async fn settled(&self, id: &InstanceId) -> Option<Rc<Running>> {
+        let entry = self.0.borrow().get(id).cloned()?;
+        if let Some(running) = entry.running() {
+            return Some(running);
+        }
+        let _turn = entry.turn.lock().await;
+        entry.running()
+    }
+
     /// Also a container that has ended and was not cleaned up yet.
     pub(crate) fn ended_or_running(&self, id: &InstanceId) -> Result<Rc<Running>, DriverError> {
         let entry = self.0.borrow().get(id).cloned();
