@@ -25,6 +25,7 @@ mod hull;
 mod images;
 mod instances;
 pub mod keeper;
+mod keyed;
 pub mod logging;
 mod look;
 mod metrics;

@@ -26,8 +26,8 @@ pub(super) enum Change {
 
 pub(super) async fn change(hull: &Hull, name: &str, headers: &HeaderMap, change: Change) -> Result<(), ApiError> {
     let _in_hand = hull.networks.in_hand(name).await;
-    let _changing = hull.networks.changing.lock().await;
     let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
+    let _changing = hull.networks.changing(&old.driver).await;
     check_etag(headers, &old.writable())?;
     let put = match change {
         Change::Put(put) => put,

@@ -22,7 +22,7 @@ pub(super) async fn create(hull: &Hull, post: NetworksPost) -> Result<String, Ap
     let kind = if post.kind.is_empty() { DEFAULT_TYPE.to_owned() } else { post.kind };
     hull.recovery.through(Noun::Networks).await;
     let _in_hand = hull.networks.in_hand(name.as_str()).await;
-    let _changing = hull.networks.changing.lock().await;
+    let _changing = hull.networks.changing(&kind).await;
     if hull.networks.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The network already exists"));
     }

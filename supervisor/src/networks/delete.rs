@@ -16,8 +16,8 @@ use crate::used_by;
 pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Networks).await;
     let _in_hand = hull.networks.in_hand(name).await;
-    let _changing = hull.networks.changing.lock().await;
     let network = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
+    let _changing = hull.networks.changing(&network.driver).await;
     if !used_by::network(hull, name).is_empty() {
         return Err(ApiError::bad_request("The network is currently in use"));
     }

@@ -1,28 +1,29 @@
 //! All managed networks in memory, with the state each is in.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hull_plugin::NetworkName;
 
 use super::model::{Network, Status};
 use super::store;
 use crate::api::ApiError;
+use crate::keyed::KeyedLocks;
 use crate::state::{Database, StateError};
 
 pub(crate) struct Networks {
     all: RwLock<BTreeMap<String, (Arc<Network>, Status)>>,
     /// Each is brought up, changed or deleted by one at a time. Taken before `changing`.
-    hands: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// One change at a time, from check to publication: `auto` addresses must not be given twice.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    hands: KeyedLocks,
+    /// One change a driver at a time, from check to publication: `auto` addresses must not be given twice.
+    changing: KeyedLocks,
 }
 
 impl Networks {
     pub(crate) fn load(database: &Database) -> Result<Self, StateError> {
         let entry = |network: Network| (network.name.to_string(), (Arc::new(network), Status::Pending));
         let all = store::all(database)?.into_iter().map(entry).collect();
-        Ok(Self { all: RwLock::new(all), hands: Mutex::default(), changing: tokio::sync::Mutex::new(()) })
+        Ok(Self { all: RwLock::new(all), hands: KeyedLocks::default(), changing: KeyedLocks::default() })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Network>> {
@@ -35,9 +36,12 @@ impl Networks {
 
     /// Nobody else makes, changes or deletes the network, whether it is there or not, until this is dropped.
     pub(super) async fn in_hand(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let hand =
-            self.hands.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone();
-        hand.lock_owned().await
+        self.hands.lock(name).await
+    }
+
+    /// Nobody else changes which networks the driver has, and how, until this is dropped.
+    pub(super) async fn changing(&self, driver: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        self.changing.lock(driver).await
     }
 
     /// The handles of one driver's networks.

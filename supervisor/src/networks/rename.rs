@@ -18,8 +18,8 @@ pub(super) async fn rename(hull: &Hull, name: &str, to: &str) -> Result<String, 
     let to = network_name(to)?;
     hull.recovery.through(Noun::Networks).await;
     let _in_hand = hull.networks.in_hand(name).await;
-    let _changing = hull.networks.changing.lock().await;
     let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
+    let _changing = hull.networks.changing(&old.driver).await;
     let host = drivers::host_interfaces(hull).await;
     if hull.networks.find(to.as_str()).is_some() || host.iter().any(|(taken, _)| taken == to.as_str()) {
         return Err(ApiError::conflict(format!("Network interface \"{to}\" already exists")));

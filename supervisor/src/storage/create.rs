@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use hull_api::StoragePoolsPost;
 use hull_plugin::{Code, OperationId};
@@ -26,7 +27,6 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
         return Err(ApiError::bad_request("No driver provided"));
     }
     hull.recovery.through(Noun::Storage).await;
-    let _making = hull.storage.making.lock().await;
     let _changing = hull.storage.changing(name.as_str()).await?;
     if hull.storage.find(name.as_str()).is_some() {
         return Err(ApiError::conflict("The storage pool already exists: The record already exists"));
@@ -38,33 +38,49 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     let place = match config.get(SOURCE) {
         Some(source) => {
             validate::source_directory(source).await?;
-            not_taken(hull, Path::new(source)).await?;
             Place::Given
         }
         None => Place::Own,
     };
     let mut pool = Pool { name, driver: post.driver, description: post.description, config };
     let source = mount::source(hull, &pool);
+    let _place = reserve(hull, &source).await?;
     pool.config.insert(SOURCE.into(), source.to_string_lossy().into_owned());
     let url = pool.url();
     plans::execute(CreatePool { pool, place }, hull, &OperationId::random()).await?;
     Ok(url)
 }
 
+/// A place where a pool is being made, until this is dropped.
+struct Reserved<'a> {
+    hull: &'a Hull,
+    place: PathBuf,
+}
+
 /// Two pools in one directory would delete each other's volumes.
-async fn not_taken(hull: &Hull, source: &Path) -> Result<(), ApiError> {
+async fn reserve<'a>(hull: &'a Hull, source: &Path) -> Result<Reserved<'a>, ApiError> {
     let canonical = async |path: &Path| {
         let found = look::at(path, Path::canonicalize).await;
         found.ok().and_then(Result::ok).unwrap_or_else(|| path.to_owned()) // gone, or it hangs: by its name
     };
-    let wanted = canonical(source).await;
-    for (pool, place) in hull.storage.sources(hull) {
-        if canonical(&place).await == wanted {
-            let message = format!("Source path '{}' is used by pool \"{pool}\"", source.display());
-            return Err(ApiError::conflict(message));
+    let place = canonical(source).await;
+    let taken = |by: &str| ApiError::conflict(format!("Source path '{}' is used by {by}", source.display()));
+    if !hull.storage.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone()) {
+        return Err(taken("a pool that is being made"));
+    }
+    let reserved = Reserved { hull, place };
+    for (pool, other) in hull.storage.sources(hull) {
+        if canonical(&other).await == reserved.place {
+            return Err(taken(&format!("pool \"{pool}\"")));
         }
     }
-    Ok(())
+    Ok(reserved)
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.hull.storage.reserved.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
+    }
 }
 
 /// Whose directory a pool is in.

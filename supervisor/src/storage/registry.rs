@@ -1,6 +1,7 @@
 //! All pools and volumes in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hull_plugin::{PoolName, VolumeName};
@@ -10,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::model::{Pool, VolumeRow};
 use super::store;
 use crate::api::ApiError;
+use crate::keyed::KeyedLocks;
 use crate::state::{Database, StateError};
 
 /// Changes of one pool that run or wait.
@@ -23,10 +25,10 @@ pub(crate) struct Storage {
     pub(super) places: Mutex<BTreeMap<PoolName, Identity>>,
     /// Pools whose directory was not there when it was looked for.
     pub(super) absent: Mutex<BTreeSet<PoolName>>,
-    /// One pool is made at a time: no two in the same place.
-    pub(super) making: tokio::sync::Mutex<()>,
+    /// Where pools are being made: no two in the same place.
+    pub(super) reserved: Mutex<BTreeSet<PathBuf>>,
     /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
-    changing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    changing: KeyedLocks,
 }
 
 #[derive(Default)]
@@ -49,8 +51,8 @@ impl Storage {
             deleted: Mutex::default(),
             places: Mutex::default(),
             absent: Mutex::default(),
-            making: tokio::sync::Mutex::new(()),
-            changing: Mutex::default(),
+            reserved: Mutex::default(),
+            changing: KeyedLocks::default(),
         })
     }
 
@@ -59,18 +61,11 @@ impl Storage {
     /// # Errors
     /// Too many wait for it already.
     pub(super) async fn changing(&self, pool: &str) -> Result<OwnedMutexGuard<()>, ApiError> {
-        let lock = {
-            let mut all = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, lock| Arc::strong_count(lock) > 1); // held, or waited for
-            let lock = all.entry(pool.to_owned()).or_default();
-            if Arc::strong_count(lock) > MOST_CHANGES {
-                return Err(ApiError::overloaded(format!(
-                    "storage pool \"{pool}\" is busy: {MOST_CHANGES} changes of it or its volumes wait; try again in a moment"
-                )));
-            }
-            lock.clone()
-        };
-        Ok(lock.lock_owned().await)
+        self.changing.lock_among(pool, MOST_CHANGES).await.ok_or_else(|| {
+            ApiError::overloaded(format!(
+                "storage pool \"{pool}\" is busy: {MOST_CHANGES} changes of it or its volumes wait; try again in a moment"
+            ))
+        })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {
@@ -142,36 +137,5 @@ impl Storage {
 impl Known {
     fn insert(&mut self, volume: VolumeRow) {
         self.volumes.entry(volume.pool.clone()).or_default().insert(volume.name.clone(), Arc::new(volume));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn changes_of_one_pool_wait_for_each_other_up_to_a_bound_and_other_pools_do_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("hull.db");
-        let load = move || Storage::load(&Database::open(&path).unwrap()).unwrap();
-        let storage = Arc::new(tokio::task::spawn_blocking(load).await.unwrap());
-        let first = storage.changing("slow").await.unwrap();
-        let waiting: Vec<_> = (0..MOST_CHANGES * 2)
-            .map(|_| {
-                let storage = storage.clone();
-                tokio::spawn(async move { storage.changing("slow").await.map(drop) })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        drop(storage.changing("quick").await.unwrap());
-        drop(first);
-        let mut refused = 0;
-        for one in waiting {
-            refused += usize::from(one.await.unwrap().is_err_and(|error| error.status.as_u16() == 503));
-        }
-        assert!(refused >= MOST_CHANGES, "{refused}");
-        drop(storage.changing("slow").await.unwrap());
-        drop(storage.changing("other").await.unwrap());
-        assert_eq!(storage.changing.lock().unwrap().len(), 1, "what nobody changes is forgotten");
     }
 }
