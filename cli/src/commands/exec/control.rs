@@ -19,6 +19,10 @@ pub(super) async fn serve(socket: Socket, interactive: bool) {
     }
     if interactive && let Ok(stream) = signal(SignalKind::window_change()) {
         watchers.spawn(watch(stream, libc::SIGWINCH, happened.clone()));
+        // Since the size was read for the request it may have changed.
+        if forward(&mut sender, libc::SIGWINCH).await.is_err() {
+            return;
+        }
     }
     drop(happened);
     while let Some(number) = happenings.recv().await {
