@@ -183,6 +183,22 @@ fn a_terminal_has_the_size_of_the_clients_and_follows_it() -> Result<()> {
 }
 
 #[test]
+fn a_console_has_the_size_of_the_clients_terminal_and_follows_it() -> Result<()> {
+    let host = Host::ready()?;
+    host.running("web")?;
+    let resized = "stty rows 33 cols 77; \
+        (size() { \"$CLIENT\" exec -T web -- sh -c 'stty size </dev/console' </dev/null 2>/dev/null; }; \
+        for i in $(seq 200); do test \"$(size)\" = '33 77' && break; done; stty rows 40 cols 123 </dev/tty; \
+        for i in $(seq 200); do test \"$(size)\" = '40 123' && echo resized && break; done; kill $$) & \
+        exec \"$CLIENT\" console web";
+    for client in host.clients()? {
+        let finished = host.shell(&client, resized, true)?;
+        assert!(finished.stdout.contains("resized"), "{client}: {finished:?}");
+    }
+    host.assert_nothing_leaked()
+}
+
+#[test]
 fn signals_of_the_client_reach_the_command() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("web")?;

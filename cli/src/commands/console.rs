@@ -1,13 +1,14 @@
 //! The console of an instance: its log, or a terminal on it. Ctrl-a q leaves.
 
 use crate::client::{Sender, Server, Socket, url};
-use crate::commands::exec::{RawTerminal, copy_out, size};
+use crate::commands::exec::{RawTerminal, copy_out, serve_control, size};
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use http::{HeaderMap, Method};
 use hull_api::InstanceConsolePost;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Attach to the console of an instance
 #[derive(Debug, clap::Args)]
@@ -56,6 +57,7 @@ pub(crate) async fn attach(cx: &Context, server: &Server, instance: &str) -> Res
     };
     let Socket { sender, receiver } = server.websocket(&operation, &secret("0")?).await?;
     let control = server.websocket(&operation, &secret("control")?).await?;
+    let _control = AbortOnDropHandle::new(tokio::spawn(serve_control(control, &[], true)));
     cx.printer.line("To detach from the console, press: <ctrl>+a q");
     let raw = RawTerminal::enter();
     tokio::select! {
@@ -63,7 +65,6 @@ pub(crate) async fn attach(cx: &Context, server: &Server, instance: &str) -> Res
         () = keys(sender) => {}
     }
     drop(raw);
-    drop(control);
     // Once nobody is attached the console's operation ends; its failure would say nothing the user has not seen.
     cx.printer.line("");
     Ok(())

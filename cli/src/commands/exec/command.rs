@@ -120,7 +120,7 @@ async fn attach(server: &Server, operation: &Operation, interactive: bool, disab
     let first = server.websocket(operation, &secret("0")?).await?;
     let wait_path = url(&["operations", &operation.id, "wait"]);
     let end = server.get::<Operation>(&wait_path);
-    let _control = AbortOnDropHandle::new(tokio::spawn(control::serve(control, interactive)));
+    let _control = AbortOnDropHandle::new(tokio::spawn(control::serve(control, control::SIGNALS, interactive)));
     if interactive {
         let Socket { sender, receiver } = first;
         let _input = AbortOnDropHandle::new(tokio::spawn(copy_in(sender, disable_stdin)));

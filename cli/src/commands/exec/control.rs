@@ -1,4 +1,4 @@
-//! The control socket of a command: window sizes and signals go in.
+//! The control socket of a command or console: window sizes and signals go in.
 
 use super::size;
 use crate::client::{Sender, Socket};
@@ -7,22 +7,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Forwards what happens to this process until the socket is dropped.
-pub(super) async fn serve(socket: Socket, interactive: bool) {
+/// Forwards these signals to this process, and if wanted the size of its terminal, until the socket is dropped.
+pub(crate) async fn serve(socket: Socket, signals: &[i32], sizes: bool) {
     let Socket { mut sender, receiver: _receiver } = socket;
     let (happened, mut happenings) = mpsc::channel(8);
     let mut watchers = JoinSet::new();
-    for number in FORWARDED {
-        if let Ok(stream) = signal(SignalKind::from_raw(number)) {
-            watchers.spawn(watch(stream, number, happened.clone()));
+    for number in signals.iter().chain(sizes.then_some(&libc::SIGWINCH)) {
+        if let Ok(stream) = signal(SignalKind::from_raw(*number)) {
+            watchers.spawn(watch(stream, *number, happened.clone()));
         }
     }
-    if interactive && let Ok(stream) = signal(SignalKind::window_change()) {
-        watchers.spawn(watch(stream, libc::SIGWINCH, happened.clone()));
-        // Since the size was read for the request it may have changed.
-        if forward(&mut sender, libc::SIGWINCH).await.is_err() {
-            return;
-        }
+    // Since the size was read for the request it may have changed.
+    if sizes && forward(&mut sender, libc::SIGWINCH).await.is_err() {
+        return;
     }
     drop(happened);
     while let Some(number) = happenings.recv().await {
@@ -51,7 +48,8 @@ async fn forward(sender: &mut Sender, number: i32) -> anyhow::Result<()> {
     sender.text(serde_json::to_string(&message)?).await
 }
 
-const FORWARDED: [i32; 9] = [
+/// What a command gets as if it had been sent to it.
+pub(super) const SIGNALS: &[i32] = &[
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,

@@ -6,5 +6,6 @@ mod streams;
 mod terminal;
 
 pub(crate) use command::Exec;
+pub(crate) use control::serve as serve_control;
 pub(crate) use streams::copy_out;
 pub(crate) use terminal::{RawTerminal, size};
