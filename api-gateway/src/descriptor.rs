@@ -119,7 +119,10 @@ impl Descriptor {
         }
     }
 
-    /// Moves the next `left` bytes of a pipe, which it holds already, without copying them into this process.
+    /// Moves the next `left` bytes of a pipe, which it held a moment ago, without copying them into this process.
+    ///
+    /// # Errors
+    /// `UnexpectedEof`: who has written them, or somebody else with the pipe, has read them, and nobody writes others.
     pub(crate) async fn move_to(&self, target: &Descriptor, mut left: usize) -> io::Result<()> {
         let Inner::Watched(watched) = &target.inner else { return Err(Errno::ENOTSOCK.into()) };
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
@@ -128,6 +131,7 @@ impl Descriptor {
             match splice(self, None, target, None, left, flags) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(moved) => left -= moved,
+                Err(Errno::EAGAIN) if unread(self.as_fd())? == 0 => drop(self.filled().await?), // read by another
                 Err(Errno::EAGAIN) => guard.clear_ready(),
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),

@@ -91,6 +91,20 @@ fn output_in_pieces_of_all_sizes_is_whole() {
     });
 }
 
+/// A program may read its own output: what it takes is not sent, and nothing waits for it for ever.
+#[test]
+fn output_that_is_taken_by_its_own_program_holds_nothing_up() {
+    run(|| async {
+        for _ in 0..5 {
+            let mut rig = Rig::start();
+            let path = "/process?dd+if=/proc/self/fd/1+of=/dev/null+bs=64k&for+n+in+$(seq+300);do+head+-c+65536+/dev/zero;done";
+            let (mut socket, token) = open(&mut rig, path).await;
+            while let Some(Ok(_)) = tokio::time::timeout(Duration::from_secs(20), socket.next()).await.unwrap() {}
+            rig.wait_closed(token).await;
+        }
+    });
+}
+
 #[test]
 fn an_empty_message_closes_the_input() {
     run(|| async {
