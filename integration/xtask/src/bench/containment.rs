@@ -27,9 +27,24 @@ const fn less(title: &'static str, unit: &'static str) -> Measure {
     Measure { title, unit, better: Better::Less }
 }
 
-const ROUND_TRIP: Measure = less("plugin call, round trip", "µs");
-const WITH_DESCRIPTOR: Measure = less("plugin call that returns a descriptor", "µs");
-const BARE_CALL: Measure = less("the same over a bare packet socket between two threads", "µs");
+/// One call; one that returns a descriptor; the same packets between two threads, without anything of Hull's.
+struct Calls {
+    round_trip: Measure,
+    with_descriptor: Measure,
+    bare: Measure,
+}
+
+const ON_ONE: Calls = Calls {
+    round_trip: less("plugin call, round trip, on one processor", "µs"),
+    with_descriptor: less("plugin call that returns a descriptor, on one processor", "µs"),
+    bare: less("a bare packet socket there and back, on one processor", "µs"),
+};
+/// Waking a processor that sleeps takes as long as the host's hypervisor wants.
+const ON_ANY: Calls = Calls {
+    round_trip: less("plugin call, round trip, on processors that the kernel chooses", "µs"),
+    with_descriptor: less("plugin call that returns a descriptor, likewise", "µs"),
+    bare: less("a bare packet socket there and back, likewise", "µs"),
+};
 const SPAWN: Measure = less("plugin started in its sandbox, to its first answer", "ms");
 const BACK: Measure = less("storage plugin killed, to its next answer", "ms");
 const PLUGIN_RECOVERS: Measure = less("container plugin killed with 100 running, to its next answer", "ms");
@@ -55,14 +70,21 @@ pub(crate) fn calls(samples: &mut Samples, built: &Path) -> Result<()> {
     if !program.is_file() {
         bail!("there is no `{}`: build hulld's examples", program.display());
     }
-    let text = output(&mut Command::new(program))?;
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", "0"]).arg(&program);
+    calls_of(samples, &mut pinned, &ON_ONE)?;
+    calls_of(samples, &mut Command::new(program), &ON_ANY)
+}
+
+fn calls_of(samples: &mut Samples, program: &mut Command, measures: &Calls) -> Result<()> {
+    let text = output(program)?;
     for line in text.lines() {
         let Some((word, number)) = line.split_once(' ') else { continue };
         let nanoseconds: f64 = number.parse().with_context(|| format!("`{line}` has no number"))?;
         match word {
-            "call" => samples.add(ROUND_TRIP, nanoseconds / 1e3),
-            "bare" => samples.add(BARE_CALL, nanoseconds / 1e3),
-            "descriptor" => samples.add(WITH_DESCRIPTOR, nanoseconds / 1e3),
+            "call" => samples.add(measures.round_trip, nanoseconds / 1e3),
+            "bare" => samples.add(measures.bare, nanoseconds / 1e3),
+            "descriptor" => samples.add(measures.with_descriptor, nanoseconds / 1e3),
             "start" => samples.add(SPAWN, nanoseconds / 1e6),
             _ => bail!("`{line}` is no measure"),
         }
