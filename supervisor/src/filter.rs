@@ -107,7 +107,7 @@ fn clause(join: Join, rest: &mut &[String]) -> Result<Clause, ApiError> {
     Ok(Clause { join, negated, field, equal, expression: expression(&value), value })
 }
 
-/// Words between spaces; quotes keep spaces in a word.
+/// Words between white space of any kind; quotes keep it in a word.
 fn words(text: &str) -> Result<Vec<String>, ApiError> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
@@ -119,7 +119,7 @@ fn words(text: &str) -> Result<Vec<String>, ApiError> {
                 end + 2
             }
             None => {
-                let end = rest.find(' ').unwrap_or(rest.len());
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
                 words.push(rest[..end].to_owned());
                 end
             }
@@ -168,6 +168,7 @@ mod tests {
         assert!(!matches("name ne c1"));
         assert!(matches("name eq (^c$|^c.*)") && matches("name eq C.") && !matches("name eq c"));
         assert!(!matches("missing eq x"));
+        assert!(matches("name\teq c1 \n and public eq true\t"), "any white space separates");
     }
 
     #[test]

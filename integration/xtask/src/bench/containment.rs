@@ -41,9 +41,9 @@ const ON_ONE: Calls = Calls {
 };
 /// Waking a processor that sleeps takes as long as the host's hypervisor wants.
 const ON_ANY: Calls = Calls {
-    round_trip: less("plugin call, round trip, on processors that the kernel chooses", "µs"),
-    with_descriptor: less("plugin call that returns a descriptor, likewise", "µs"),
-    bare: less("a bare packet socket there and back, likewise", "µs"),
+    round_trip: less("plugin call, round trip, where the kernel puts both", "µs"),
+    with_descriptor: less("plugin call that returns a descriptor, where the kernel puts both", "µs"),
+    bare: less("a bare packet socket there and back, where the kernel puts both", "µs"),
 };
 const SPAWN: Measure = less("plugin started in its sandbox, to its first answer", "ms");
 const BACK: Measure = less("storage plugin killed, to its next answer", "ms");
