@@ -32,7 +32,8 @@ pub(super) fn limits(config: &ConfigMap) -> CgroupLimits {
 
 fn memory_bytes(text: &str) -> Option<u64> {
     match text.strip_suffix('%') {
-        Some(percent) => Some(total_memory()? / 100 * percent.parse::<u64>().ok()?),
+        // Far more than all there is limits nothing, and is no number that the kernel could not take.
+        Some(percent) => Some((total_memory()? / 100).saturating_mul(percent.parse().ok()?).min(i64::MAX as u64)),
         None => parse_size(text),
     }
 }
@@ -121,6 +122,14 @@ mod tests {
         assert_eq!(parse_allowance("25ms/200ms"), Some(Allowance::Quota { time: 25_000, period: 200_000 }));
         for bad in ["", "10", "0%", "25ms", "25/200", "0ms/1ms"] {
             assert_eq!(parse_allowance(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn more_than_all_memory_is_no_number_gone_round() {
+        let half = memory_bytes("50%").unwrap();
+        for much in ["1000%", "70000000000000000%", "18446744073709551615%"] {
+            assert!(memory_bytes(much).unwrap() > half, "{much}");
         }
     }
 
