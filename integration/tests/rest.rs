@@ -11,6 +11,37 @@ fn refused(host: &Host, method: &str, path: &str, body: &str) -> Result<(u16, St
 }
 
 #[test]
+fn of_pools_made_at_once_in_one_place_there_is_one() -> Result<()> {
+    let host = Host::ready()?;
+    let source = host.folder().join("place");
+    std::fs::create_dir(&source)?;
+    for _ in 0..2 {
+        // In the second round nothing is left of the first one's claim to the place.
+        let make = |number: usize| {
+            let pool = json!({"name": format!("p{number}"), "driver": "dir", "config": {"source": source}});
+            host.rest.post("/1.0/storage-pools", &pool)
+        };
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|number| scope.spawn(move || make(number))).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap_or_else(|_| anyhow::bail!("a maker panicked"))).collect()
+        });
+        let mut made = Vec::new();
+        for (number, answer) in answers.into_iter().enumerate() {
+            let answer = answer?;
+            if answer.status < 400 {
+                made.push(number);
+            } else {
+                assert_eq!(answer.status, 409, "{}", answer.error()?);
+                assert!(answer.error()?.contains("is used by"), "{}", answer.error()?);
+            }
+        }
+        assert_eq!(made.len(), 1, "{made:?}");
+        host.rest.delete(&format!("/1.0/storage-pools/p{}", made[0]))?.metadata()?;
+    }
+    host.assert_nothing_leaked()
+}
+
+#[test]
 fn wrong_requests_are_refused_in_the_same_words() -> Result<()> {
     let host = Host::ready()?;
     let profiles = "/1.0/profiles";

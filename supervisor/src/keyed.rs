@@ -1,7 +1,7 @@
 //! A lock for each key.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -11,22 +11,28 @@ pub(crate) struct KeyedLocks(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>
 
 impl KeyedLocks {
     pub(crate) async fn lock(&self, key: &str) -> OwnedMutexGuard<()> {
-        self.of(key).lock_owned().await
+        let lock = self.known().entry(key.to_owned()).or_default().clone();
+        lock.lock_owned().await
     }
 
     /// `None`: `most` hold it or wait for it already.
     pub(crate) async fn lock_among(&self, key: &str, most: usize) -> Option<OwnedMutexGuard<()>> {
-        let lock = self.of(key);
-        if Arc::strong_count(&lock) > most + 1 {
-            return None; // the map has one, and so have we
-        }
+        let lock = {
+            let mut known = self.known();
+            let lock = known.entry(key.to_owned()).or_default();
+            if Arc::strong_count(lock) > most {
+                return None; // beside the map's own
+            }
+            lock.clone()
+        };
         Some(lock.lock_owned().await)
     }
 
-    fn of(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, lock| Arc::strong_count(lock) > 1); // held, or waited for
-        all.entry(key.to_owned()).or_default().clone()
+    /// Those that somebody holds or waits for.
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<tokio::sync::Mutex<()>>>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, lock| Arc::strong_count(lock) > 1);
+        known
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn create(hull: &Hull, post: StoragePoolsPost) -> Result<String
     };
     let mut pool = Pool { name, driver: post.driver, description: post.description, config };
     let source = mount::source(hull, &pool);
-    let _place = reserve(hull, &source).await?;
+    let _reserved = reserve(hull, &source, place).await?;
     pool.config.insert(SOURCE.into(), source.to_string_lossy().into_owned());
     let url = pool.url();
     plans::execute(CreatePool { pool, place }, hull, &OperationId::random()).await?;
@@ -57,8 +57,9 @@ struct Reserved<'a> {
     place: PathBuf,
 }
 
-/// Two pools in one directory would delete each other's volumes.
-async fn reserve<'a>(hull: &'a Hull, source: &Path) -> Result<Reserved<'a>, ApiError> {
+/// Two pools in one directory would delete each other's volumes. In a directory of the pool's own the driver refuses what it
+/// finds; so only the administrator's is compared with those of the others, which may hang.
+async fn reserve<'a>(hull: &'a Hull, source: &Path, kind: Place) -> Result<Reserved<'a>, ApiError> {
     let canonical = async |path: &Path| {
         let found = look::at(path, Path::canonicalize).await;
         found.ok().and_then(Result::ok).unwrap_or_else(|| path.to_owned()) // gone, or it hangs: by its name
@@ -69,6 +70,9 @@ async fn reserve<'a>(hull: &'a Hull, source: &Path) -> Result<Reserved<'a>, ApiE
         return Err(taken("a pool that is being made"));
     }
     let reserved = Reserved { hull, place };
+    if kind == Place::Own {
+        return Ok(reserved);
+    }
     for (pool, other) in hull.storage.sources(hull) {
         if canonical(&other).await == reserved.place {
             return Err(taken(&format!("pool \"{pool}\"")));

@@ -21,7 +21,7 @@ const DYING: Duration = Duration::from_secs(2);
 /// So many replaced processes of one plugin may still have calls.
 pub(super) const MOST: usize = 4;
 
-/// A process that was replaced.
+/// A process that was replaced, or rests.
 pub(super) struct Retiring {
     slot: Slot,
     generation: u64,
@@ -30,7 +30,7 @@ pub(super) struct Retiring {
 }
 
 impl Owner {
-    /// Lets a replaced process finish, beside everything else.
+    /// Lets a process finish that was replaced or rests, beside everything else.
     pub(super) fn retire(&mut self, running: Running) {
         let Some(session) = running.session.clone() else { return };
         self.retiring.retain(|retiring| !retiring.gone.is_cancelled());
@@ -52,12 +52,12 @@ impl Owner {
     /// A replaced process does not work any more; harmless if it is none.
     pub(super) fn condemn(&self, generation: u64, why: &str) {
         if let Some(retiring) = self.retiring.iter().find(|retiring| retiring.generation == generation) {
-            tracing::warn!(plugin = %self.spec.name, pid = retiring.session.pid, why, "a replaced process does not finish its calls");
+            tracing::warn!(plugin = %self.spec.name, pid = retiring.session.pid, why, "a retired process does not finish its calls");
             retiring.session.condemned.cancel();
         }
     }
 
-    /// How many replaced processes still live.
+    /// How many such processes still live.
     pub(super) fn retiring(&self) -> usize {
         self.retiring.iter().filter(|retiring| !retiring.gone.is_cancelled()).count()
     }
@@ -78,7 +78,7 @@ async fn finish(spec: &Spec, running: Running, session: &Session, stop: &Cancell
         session.calls.ended().await;
         let drained = sane(session.lifecycle.drain(context(RequestId(0), DRAINING))).await;
         if !matches!(drained, Ok(Ok(()))) {
-            tracing::warn!(plugin = %spec.name, pid = session.pid, ?drained, "a replaced process did not say that it has finished");
+            tracing::warn!(plugin = %spec.name, pid = session.pid, ?drained, "a retired process did not say that it has finished");
         }
     };
     let ended_by_itself = tokio::select! {
@@ -91,13 +91,13 @@ async fn finish(spec: &Spec, running: Running, session: &Session, stop: &Cancell
     let dead = tokio::time::timeout(DYING, running.child.exited()).await;
     if ended_by_itself {
         let how = running.account(None).await;
-        tracing::warn!(plugin = %spec.name, how, "a replaced process ended before it had finished");
+        tracing::warn!(plugin = %spec.name, how, "a retired process ended before it had finished");
     } else if dead.is_err() {
         let stack = running.child.kernel_stack();
-        tracing::warn!(plugin = %spec.name, pid = session.pid, stack, "a replaced process does not die of SIGKILL and was abandoned");
+        tracing::warn!(plugin = %spec.name, pid = session.pid, stack, "a retired process does not die of SIGKILL and was abandoned");
     } else {
         running.child.status(); // reaps it
-        tracing::info!(plugin = %spec.name, pid = session.pid, "replaced process ended");
+        tracing::info!(plugin = %spec.name, pid = session.pid, "retired process ended");
     }
     sandbox::forget_plugin(spec, running.slot).await;
     running.gone.cancel();

@@ -1,7 +1,8 @@
 //! A task that wakes itself while it runs is polled once more at once, instead of going back to the scheduler.
 //!
 //! tarpc's dispatch does so twice in each call, when it sets a deadline and when it removes it. For tokio that is a task
-//! that yields, and it wakes a second worker to take it: two threads' hand-over for each call, and half of its time.
+//! that yields, and it wakes a second worker to take it. Without that a call takes a third fewer context switches; how long
+//! it takes is decided by the kernel's own two wakes and hardly changes.
 
 use std::future::Future;
 use std::pin::Pin;
