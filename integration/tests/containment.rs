@@ -99,6 +99,40 @@ fn an_end_while_the_daemon_is_away_is_noticed() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+#[test]
+fn what_a_guest_did_while_the_daemon_is_away_has_its_usual_consequences() -> Result<()> {
+    let host = Host::ready()?;
+    let body = json!({"name": "brief", "ephemeral": true, "source": {"type": "image", "alias": "busybox"}});
+    host.rest.wait(&host.rest.post("/1.0/instances", &body)?)?;
+    let brief = i32::try_from({
+        let brief = hull_integration::Instance { host: &host, name: "brief".into() };
+        brief.start()?;
+        brief.pid()?
+    })?;
+    let before = {
+        let web = host.running("web")?;
+        // Its own doing, some time after nobody is there to see it.
+        web.exec(&["sh", "-c", "(sleep 2; /bin/busybox reboot -f) >/dev/null 2>&1 </dev/null &"])?.ok()?;
+        web.pid()?
+    };
+    let supervisor = host.supervisor().context("there is a supervisor")?;
+    // The keeper alone knows how the two have ended: the supervisor sleeps while they do, and dies of it.
+    kill(Pid::from_raw(supervisor), Signal::SIGSTOP)?;
+    kill(Pid::from_raw(brief), Signal::SIGKILL)?;
+    std::thread::sleep(Duration::from_secs(3));
+    kill(Pid::from_raw(supervisor), Signal::SIGKILL)?;
+    until("the ephemeral one is deleted", Duration::from_secs(20), || {
+        (host.rest.get("/1.0/instances/brief").ok()?.status == 404).then_some(())
+    })?;
+    let web = hull_integration::Instance { host: &host, name: "web".into() };
+    until("the other has started again", Duration::from_secs(20), || {
+        let pid = web.pid().ok()?;
+        (pid > 0 && pid != before).then_some(())
+    })?;
+    assert_eq!(web.exec(&["hostname"])?.ok()?, "web\n");
+    host.assert_nothing_leaked()
+}
+
 /// `SIGKILL` to the supervisor in the middle of each plan, at random moments: nothing half-made is left.
 #[test]
 fn a_plan_cut_anywhere_leaves_nothing_half_made() -> Result<()> {

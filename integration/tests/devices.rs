@@ -52,6 +52,66 @@ fn a_nic_comes_survives_the_daemon_and_goes_while_it_runs() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+/// How many mounts the instance has in one place.
+fn mounts(instance: &Instance<'_>, place: &str) -> Result<usize> {
+    let table = instance.exec(&["cat", "/proc/self/mountinfo"])?.ok()?;
+    Ok(table.lines().filter(|line| line.split(' ').nth(4) == Some(place)).count())
+}
+
+#[test]
+fn a_change_that_fails_half_way_is_taken_back() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let share = host.folder().join("share");
+    std::fs::create_dir(&share)?;
+    std::fs::write(share.join("f"), "shared\n")?;
+    let disk = |path: &str| json!({"type": "disk", "source": share, "path": path});
+    // In the order of their names; the second cannot be: what would be its parent is a file.
+    let devices = json!({"devices": {"d1": disk("/mnt/one"), "d2": disk("/etc/passwd/two")}});
+    let refused = host.rest.patch("/1.0/instances/web", &devices)?;
+    assert!(refused.status >= 400 && refused.error()?.contains("Failed to start device \"d2\""), "{refused:?}");
+    assert_eq!(host.rest.get("/1.0/instances/web")?.metadata()?["devices"], json!({}));
+    assert_eq!(mounts(&web, "/mnt/one")?, 0);
+    // What was taken back can be had again, and once.
+    host.rest.patch("/1.0/instances/web", &json!({"devices": {"d1": disk("/mnt/one")}}))?.metadata()?;
+    assert_eq!(mounts(&web, "/mnt/one")?, 1);
+    assert_eq!(web.exec(&["cat", "/mnt/one/f"])?.ok()?, "shared\n");
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_change_that_the_end_of_hulld_cuts_is_finished_by_the_next() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked();
+    }
+    let web = host.running("web")?;
+    let share = host.folder().join("share");
+    std::fs::create_dir(&share)?;
+    std::fs::write(share.join("f"), "shared\n")?;
+    let driver = *host.processes_named("instance-container").first().context("a driver of containers runs")?;
+    let stop = |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(driver), signal);
+    stop(nix::sys::signal::SIGSTOP)?;
+    std::thread::scope(|scope| -> Result<()> {
+        scope.spawn(|| {
+            let disk = json!({"devices": {"d1": {"type": "disk", "source": share, "path": "/mnt/one"}}});
+            host.rest.patch("/1.0/instances/web", &disk) // never answered
+        });
+        let recorded = hull_integration::until("the change is recorded", std::time::Duration::from_secs(5), || {
+            let web = host.rest.get("/1.0/instances/web").ok()?.metadata().ok()?;
+            web["devices"]["d1"].is_object().then_some(())
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100)); // the driver is asked
+        host.kill_supervisor()?;
+        recorded
+    })?;
+    hull_integration::until("the disk is there", std::time::Duration::from_secs(20), || {
+        (web.exec(&["cat", "/mnt/one/f"]).ok()?.stdout == "shared\n").then_some(())
+    })?;
+    assert_eq!(mounts(&web, "/mnt/one")?, 1);
+    host.assert_nothing_leaked()
+}
+
 #[test]
 fn a_start_that_fails_is_followed_by_one_that_works() -> Result<()> {
     let host = Host::ready()?;

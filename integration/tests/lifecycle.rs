@@ -87,6 +87,63 @@ fn an_ephemeral_instance_is_gone_with_its_end() -> Result<()> {
 }
 
 #[test]
+fn an_ephemeral_instance_survives_its_restart_and_is_gone_when_its_stop_has_ended() -> Result<()> {
+    let host = Host::ready()?;
+    let body = json!({"name": "brief", "ephemeral": true, "source": {"type": "image", "alias": "busybox"}});
+    host.rest.wait(&host.rest.post("/1.0/instances", &body)?)?;
+    let brief = hull_integration::Instance { host: &host, name: "brief".into() };
+    brief.start()?;
+    for _ in 0..3 {
+        let before = brief.pid()?;
+        brief.change("restart", true)?;
+        assert_eq!(brief.status()?, "Running");
+        assert_ne!(brief.pid()?, before);
+    }
+    brief.change("stop", true)?;
+    assert_eq!(host.rest.get("/1.0/instances/brief")?.status, 404);
+    host.assert_nothing_leaked()
+}
+
+/// What a client was told is changed stays so, also when the instance ends at that moment.
+#[test]
+fn an_end_forgets_no_change_made_meanwhile() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.stopped("web")?;
+    for round in 0..5 {
+        web.start()?;
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let acknowledged = std::thread::scope(|scope| -> Result<u32> {
+            let changes = scope.spawn(|| -> Result<u32> {
+                let mut last = 0;
+                for number in 1.. {
+                    let note = json!({"config": {"user.note": format!("{round}/{number}")}});
+                    // Refused while another verb is at work, as in any other case: then nothing was promised.
+                    if host.rest.patch("/1.0/instances/web", &note)?.status == 200 {
+                        last = number;
+                    }
+                    if done.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                }
+                Ok(last)
+            });
+            // Not by a verb, which would keep the changes away.
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(web.pid()?)?), nix::sys::signal::SIGKILL)?;
+            let stopped = hull_integration::until("it ends", std::time::Duration::from_secs(20), || {
+                (web.status().ok()? == "Stopped").then_some(())
+            });
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            let last = changes.join().expect("no panic")?;
+            stopped.map(|()| last)
+        })?;
+        let shown = host.rest.get("/1.0/instances/web")?.metadata()?;
+        assert_eq!(shown["config"]["user.note"], format!("{round}/{acknowledged}"));
+        assert_eq!(shown["config"]["volatile.last_state.power"], "STOPPED");
+    }
+    host.assert_nothing_leaked()
+}
+
+#[test]
 fn a_guest_may_reboot_itself() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("web")?;

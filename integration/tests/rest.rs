@@ -1,6 +1,6 @@
 //! The API by itself, as a program that only knows its description would use it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hull_integration::Host;
 use serde_json::{Value, json};
 
@@ -38,6 +38,28 @@ fn of_pools_made_at_once_in_one_place_there_is_one() -> Result<()> {
         assert_eq!(made.len(), 1, "{made:?}");
         host.rest.delete(&format!("/1.0/storage-pools/p{}", made[0]))?.metadata()?;
     }
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn an_image_that_is_not_what_it_was_said_to_be_is_not_kept() -> Result<()> {
+    let host = Host::ready()?;
+    let image = host.rest.get("/1.0/images?recursion=1")?.metadata()?[0].clone();
+    let fingerprint = image["fingerprint"].as_str().context("an image has a fingerprint")?.to_owned();
+    let exported = host.rest.get(&format!("/1.0/images/{fingerprint}/export"))?;
+    host.rest.wait(&host.rest.delete(&format!("/1.0/images/{fingerprint}"))?)?;
+    let send = |expected: &str| {
+        let headers = [("X-LXD-fingerprint", expected), ("Content-Type", "application/octet-stream")];
+        host.rest.request("POST", "/1.0/images", &headers, &exported.body)
+    };
+    for _ in 0..2 {
+        let refused = send(&"0".repeat(64)).and_then(|answer| host.rest.wait(&answer));
+        let refused = refused.expect_err("the image is another one").to_string();
+        assert!(refused.contains("fingerprint doesn't match"), "{refused}");
+        assert_eq!(host.rest.get("/1.0/images")?.metadata()?, json!([]));
+    }
+    host.rest.wait(&send(&fingerprint)?)?;
+    assert_eq!(host.rest.get("/1.0/images")?.metadata()?, json!([format!("/1.0/images/{fingerprint}")]));
     host.assert_nothing_leaked()
 }
 

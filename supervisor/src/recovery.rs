@@ -110,9 +110,10 @@ pub(crate) async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> R
         let hull = hull_for_task;
         let mut left = first_try(&hull, of_networks).await;
         hull.tasks.spawn(networks::keep_up(hull.clone()));
-        left.extend(first_try(&hull, others).await);
         let starting = hull.clone();
+        // Each waits for the cut plan that is about it, if there is one.
         hull.tasks.spawn(async move { instances::start_again(&starting, ended).await });
+        left.extend(first_try(&hull, others).await);
         try_again(&hull, left).await;
         hull.recovery.settled.send_replace(true);
         collect_all(&hull).await;
@@ -135,31 +136,27 @@ fn noun(entry: &Entry) -> Option<Noun> {
     kinds.into_iter().find(|(kinds, _)| kinds.contains(&entry.kind.as_str())).and_then(|(_, noun)| noun)
 }
 
-/// Returns those that cannot be taken up now. Whatever becomes of them, nobody waits any longer.
+/// Returns those that cannot be taken up now. Side by side: one that hangs keeps none of the others.
 async fn first_try(hull: &Hull, cut: Vec<Cut>) -> Vec<Cut> {
-    let mut left = Vec::new();
-    for cut in cut {
+    let tries = cut.into_iter().map(async |cut| {
         let taken_up = attempt(hull, &cut).await;
+        // Whatever becomes of it, nobody waits any longer.
         hull.recovery.expect(&cut.entry, -1);
-        if !taken_up {
-            cut.guards.let_go_on();
-            left.push(cut);
+        if taken_up {
+            return None;
         }
-    }
-    left
+        cut.guards.let_go_on();
+        Some(cut)
+    });
+    futures::future::join_all(tries).await.into_iter().flatten().collect()
 }
 
 async fn try_again(hull: &Hull, mut left: Vec<Cut>) {
     let mut pause = FIRST_PAUSE;
     while !left.is_empty() {
         tokio::time::sleep(pause).await;
-        let mut still = Vec::new();
-        for cut in left {
-            if !attempt(hull, &cut).await {
-                still.push(cut);
-            }
-        }
-        left = still;
+        let tries = left.into_iter().map(async |cut| (!attempt(hull, &cut).await).then_some(cut));
+        left = futures::future::join_all(tries).await.into_iter().flatten().collect();
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use hull_api::ImageAlias;
 use hull_plugin::image::ImageFacts;
-use hull_plugin::{ConfigMap, FileFd, OperationId};
+use hull_plugin::{ConfigMap, FileFd, Fingerprint, OperationId};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -39,6 +39,8 @@ pub(super) struct Wishes {
     pub(super) profiles: Vec<String>,
     pub(super) aliases: Vec<ImageAlias>,
     pub(super) source: Option<Source>,
+    /// What the source says it is.
+    pub(super) fingerprint: Option<Fingerprint>,
 }
 
 /// What becomes of an image that is there already.
@@ -59,6 +61,7 @@ pub(super) async fn import(
 ) -> Result<Arc<Image>, ApiError> {
     let facts = inspect(hull, &sinks).await?;
     let fingerprint = facts.fingerprint.clone();
+    check_fingerprint(wishes.fingerprint.as_ref(), &fingerprint)?;
     if let Some(operation) = operation {
         let known = [("fingerprint", fingerprint.to_string()), ("size", facts.size.to_string())];
         operation.update(Map::from_iter(known.map(|(key, value)| (key.to_owned(), Value::String(value)))));
@@ -75,6 +78,16 @@ pub(super) async fn import(
     let plan = ImportImage { image: image(facts, wishes)?, aliases, sinks: Some(Arc::new(sinks)) };
     plans::execute(plan, hull, &OperationId::random()).await?;
     hull.images.find(&fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))
+}
+
+/// A source that publishes a fingerprint must deliver that content.
+fn check_fingerprint(expected: Option<&Fingerprint>, got: &Fingerprint) -> Result<(), ApiError> {
+    match expected {
+        Some(expected) if expected != got => {
+            Err(ApiError::bad_request(format!("Image fingerprint doesn't match. Got {got} expected {expected}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn inspect(hull: &Hull, sinks: &Sinks) -> Result<ImageFacts, ApiError> {

@@ -84,26 +84,13 @@ pub(super) async fn pull(
     }
     let mut properties = found.properties.clone();
     properties.extend(wishes.properties);
-    let wishes = Wishes { properties, source: Some(source), ..wishes };
-    let image = import::import(hull, sinks, wishes, Existing::Take, operation).await?;
-    check_fingerprint(&found, &image)?;
-    Ok(image)
+    let wishes = Wishes { properties, source: Some(source), fingerprint: found.fingerprint, ..wishes };
+    import::import(hull, sinks, wishes, Existing::Take, operation).await
 }
 
 async fn given_up(operation: Option<&Handle>) {
     match operation {
         Some(operation) => operation.given_up().await,
         None => std::future::pending().await,
-    }
-}
-
-/// A source that publishes a fingerprint must deliver that content.
-fn check_fingerprint(found: &SourceImage, image: &Image) -> Result<(), ApiError> {
-    match &found.fingerprint {
-        Some(expected) if *expected != image.fingerprint => Err(ApiError::bad_request(format!(
-            "Image fingerprint doesn't match. Got {} expected {expected}",
-            image.fingerprint
-        ))),
-        _ => Ok(()),
     }
 }

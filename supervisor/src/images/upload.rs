@@ -4,7 +4,7 @@ use std::io::Write;
 
 use http::HeaderMap;
 use hull_api::ImageAlias;
-use hull_plugin::{ConfigMap, OperationId, StreamFd};
+use hull_plugin::{ConfigMap, Fingerprint, OperationId, StreamFd};
 
 use super::files::Sinks;
 use super::import::Wishes;
@@ -43,7 +43,9 @@ pub(super) fn wishes(headers: &HeaderMap) -> Result<Wishes, ApiError> {
     let alias = |(_, name): (String, String)| ImageAlias { name, description: String::new() };
     let aliases = pairs("x-lxd-aliases")?.into_iter().filter(|(key, _)| matches!(key.as_str(), "alias" | "name"));
     let profiles = pairs("x-lxd-profiles")?.into_iter().filter(|(key, _)| key == "profile").map(|(_, name)| name);
+    let fingerprint = Some(header("x-lxd-fingerprint")).filter(|text| !text.is_empty());
     Ok(Wishes {
+        fingerprint: fingerprint.map(Fingerprint::new).transpose()?,
         filename: filename(header("x-lxd-filename"))?,
         public: matches!(header("x-lxd-public"), "1" | "true" | "yes" | "on"),
         properties,

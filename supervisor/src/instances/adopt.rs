@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 use super::busy::Busy;
 use super::create::Create;
 use super::delete::Delete;
+use super::given::Given;
 use super::model::InstanceName;
 use super::registry::{Entry, Live, Reservation, Running, RunningRow};
 use super::rename::Rename;
 use super::start::Start;
-use super::{expand, power, settle, store, validate};
+use super::{expand, given, power, settle, store, validate};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plans::Plan;
 use crate::state::{Entry as JournalEntry, StateError};
 use crate::warnings::Kind;
-use hull_plugin::{OperationId, ProcessFd};
+use hull_plugin::ProcessFd;
 
 /// Keeps everybody else from what a cut plan is about, until it is taken up.
 pub(crate) fn guard(entry: &JournalEntry, hull: &Hull) -> Guards {
@@ -174,13 +175,7 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
         let names = vec![entry.record().name.clone()];
         hull.instances.recovering(&names, true);
         let hull_for_task = hull.clone();
-        hull.tasks.spawn(async move {
-            let hull = hull_for_task;
-            let (_, devices) = expand::expand(&hull, &entry.record());
-            settle::release(&hull, &entry.record(), &devices, &row.nics, &OperationId::random()).await;
-            settle::note_stopped(&hull, &entry, &entry.record()).await;
-            hull.instances.recovering(&names, false);
-        });
+        hull.tasks.spawn(async move { settle::settle_missed(&hull_for_task, &entry, &row).await });
     }
     Ok(to_start)
 }
@@ -189,9 +184,22 @@ fn adopt(hull: &Hull, entry: &Arc<Entry>, row: RunningRow, process: ProcessFd) {
     tracing::info!(instance = %row.instance, pid = row.process.pid, "adopting a running instance");
     let running = Running::new(row.process.pid, process, row);
     let frozen = hull.cgroups.instance(entry.record().name.as_str()).is_frozen();
-    entry.set_applied(Some(expand::expand(hull, &entry.record())));
+    let is_as_wanted = running.row().given == Given::wanted(hull, &entry.record());
     entry.set_live(if frozen { Live::Frozen(running.clone()) } else { Live::Running(running.clone()) });
     settle::watch(hull, entry, running);
+    if !is_as_wanted {
+        let (hull_for_task, entry) = (hull.clone(), entry.clone());
+        hull.tasks.spawn(async move { finish_change(&hull_for_task, &entry).await });
+    }
+}
+
+/// The end of hulld has cut a change of what the instance has.
+async fn finish_change(hull: &Hull, entry: &Arc<Entry>) {
+    let Ok(_busy) = entry.claim_when_free("update").await else { return }; // deleted
+    if let Err(error) = given::apply(hull, entry).await {
+        let name = &entry.record().name;
+        tracing::warn!(instance = %name, %error, "cannot bring the running instance to what it should have");
+    }
 }
 
 /// `boot.autostart`; `None`: as it was before.
@@ -225,6 +233,8 @@ async fn is_first(hull: &Hull) -> bool {
 /// What the keeper keeps from the daemon's start on.
 const STARTED: &str = "daemon/started";
 
+/// How long the instances after it wait for the start of one.
+const START: Duration = Duration::from_secs(5);
 /// How long an instance whose pool, network or driver is not there yet is tried again after a start of the daemon.
 const PATIENCE: Duration = Duration::from_secs(600);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -238,19 +248,25 @@ pub(crate) async fn start_again(hull: &Hull, mut instances: Vec<Arc<Entry>>) {
     };
     instances.sort_by_key(|entry| std::cmp::Reverse(number(entry, "boot.autostart.priority")));
     for entry in instances {
-        hull.instances.recovered(entry.record().name.as_str()).await;
-        if let Err(error) = power::start_quietly(hull, &entry).await {
-            let name = &entry.record().name;
-            tracing::warn!(instance = %name, %error, "cannot start the instance with the daemon");
-            hull.warnings.raise(Kind::AutostartFailed, &name.url(), error.message.clone());
-            if error.status == http::StatusCode::SERVICE_UNAVAILABLE {
-                let (hull_for_task, entry) = (hull.clone(), entry.clone());
-                hull.tasks.spawn(async move { start_when_possible(&hull_for_task, &entry).await });
-            }
-            continue;
-        }
         let delay = u64::try_from(number(&entry, "boot.autostart.delay")).unwrap_or(0);
-        tokio::time::sleep(Duration::from_secs(delay)).await;
+        let hull_for_task = hull.clone();
+        let start = hull.tasks.spawn(async move { start_with_the_daemon(&hull_for_task, &entry).await });
+        // One whose pool or driver hangs goes on beside the others.
+        if tokio::time::timeout(START, start).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(delay)).await;
+        }
+    }
+}
+
+async fn start_with_the_daemon(hull: &Hull, entry: &Arc<Entry>) {
+    hull.instances.recovered(entry.record().name.as_str()).await;
+    let Err(error) = power::start_quietly(hull, entry).await else { return };
+    let name = &entry.record().name;
+    tracing::warn!(instance = %name, %error, "cannot start the instance with the daemon");
+    hull.warnings.raise(Kind::AutostartFailed, &name.url(), error.message.clone());
+    if error.status == http::StatusCode::SERVICE_UNAVAILABLE {
+        let (hull_for_task, entry) = (hull.clone(), entry.clone());
+        hull.tasks.spawn(async move { start_when_possible(&hull_for_task, &entry).await });
     }
 }
 

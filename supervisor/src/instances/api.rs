@@ -99,9 +99,9 @@ async fn put(
     Json(put): Json<InstancePut>,
 ) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
+    let busy = entry.claim("update")?;
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     configure::require_profiles(&hull, &put.profiles)?;
-    let busy = entry.claim("update")?;
     let url = entry.record().name.url();
     let spec = Spec::task("Updating instance", "instances", url.clone()).also("containers", url);
     let hull_for_task = hull.clone();
@@ -120,8 +120,8 @@ async fn patch(
     Json(patch): Json<Value>,
 ) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
-    check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     let _busy = entry.claim("update")?;
+    check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     let merged = configure::merged(&entry.record(), &patch)?;
     configure::require_profiles(&hull, &merged.profiles)?;
     configure::replace(&hull, &entry, merged).await?;

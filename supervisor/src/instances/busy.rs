@@ -29,6 +29,8 @@ struct Inner {
 struct State {
     holder: Option<Holder>,
     number: u64,
+    /// The instance is gone: nobody gets it any more.
+    closed: bool,
 }
 
 struct Holder {
@@ -60,16 +62,25 @@ impl Claims {
     }
 
     /// Waits for it.
-    pub(super) async fn claim_when_free(&self, verb: &'static str) -> Busy {
+    ///
+    /// # Errors
+    /// The instance is gone.
+    pub(super) async fn claim_when_free(&self, verb: &'static str) -> Result<Busy, ApiError> {
         loop {
             let freed = self.0.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable(); // what is freed from here on is heard of
-            if let Ok(busy) = self.claim(verb) {
-                return busy;
+            match self.claim(verb) {
+                Err(_) if !self.lock().closed => freed.await,
+                claimed => return claimed,
             }
-            freed.await;
         }
+    }
+
+    /// The instance is gone, whoever still knows it.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.0.freed.notify_waiters();
     }
 
     /// Which verb has it.
@@ -79,6 +90,9 @@ impl Claims {
 
     fn take(&self, verb: &'static str, force: bool) -> Result<Busy, ApiError> {
         let mut state = self.lock();
+        if state.closed {
+            return Err(ApiError::not_found("Instance not found"));
+        }
         match &state.holder {
             Some(Holder { yields: Some(yields), .. }) if force => yields.cancel(),
             Some(Holder { verb: other, .. }) => {
@@ -183,15 +197,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_gets_one_that_is_gone() {
+        let claims = Claims::default();
+        let deletion = claims.claim("delete").ok().unwrap();
+        let waiting = tokio::spawn({
+            let claims = claims.clone();
+            async move { claims.claim_when_free("start").await.is_err() }
+        });
+        tokio::task::yield_now().await;
+        claims.close();
+        drop(deletion);
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(5), waiting).await.unwrap().unwrap());
+        assert_eq!(claims.claim_by_force("stop").err().unwrap().message, "Instance not found");
+    }
+
+    #[tokio::test]
     async fn who_waits_gets_it_when_it_is_free() {
         let claims = Claims::default();
         let first = claims.claim("update").ok().unwrap();
         let waiting = tokio::spawn({
             let claims = claims.clone();
-            async move { drop(claims.claim_when_free("start").await) }
+            async move { claims.claim_when_free("start").await.is_ok() }
         });
         tokio::task::yield_now().await;
         drop(first);
-        tokio::time::timeout(std::time::Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(5), waiting).await.unwrap().unwrap());
     }
 }

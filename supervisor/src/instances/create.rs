@@ -41,10 +41,11 @@ pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response,
     let devices = validate::without_empty_keys(post.devices);
     let unmade = |error: ApiError| error.context("Failed creating instance record");
     validate::config(hull, &post.config).await.map_err(unmade)?;
-    let checked = validate::devices(hull, &devices).await.map_err(|error| error.context("Invalid devices"));
-    checked
-        .and_then(|()| validate::sources(&devices))
-        .map_err(|error| unmade(error.context("Failed initialising instance")))?;
+    let checked = async {
+        validate::devices(hull, &devices).await.map_err(|error| error.context("Invalid devices"))?;
+        validate::sources(&devices).await
+    };
+    checked.await.map_err(|error| unmade(error.context("Failed initialising instance")))?;
     let record = Record {
         name: name.clone(),
         kind: kind.to_owned(),

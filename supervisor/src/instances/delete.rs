@@ -14,9 +14,15 @@ use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 
-/// The caller holds the instance's [`super::busy::Busy`], or is what follows its end.
+/// The caller holds the instance's [`super::busy::Busy`].
 pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
     check(entry)?;
+    delete_ended(hull, entry, operation).await
+}
+
+/// The same for what follows the end of an instance, before it counts as stopped.
+pub(super) async fn delete_ended(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
+    check_protection(entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
 }
 
@@ -25,6 +31,10 @@ pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("Instance is running"));
     }
+    check_protection(entry)
+}
+
+fn check_protection(entry: &Entry) -> Result<(), ApiError> {
     let protected =
         entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
     if protected == Some(true) {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use hull_plugin::instance::MountSpec;
 use hull_plugin::network::{Attachment, NicSpec, NicTarget};
 use hull_sys::mount::Depth;
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
 use hull_plugin::{ConfigMap, DeviceName, MountFd, NetworkName, NetworkNamespaceFd, OperationId, UserNamespaceFd};
@@ -15,6 +17,10 @@ use super::expand;
 use super::model::{Devices, Record};
 use crate::api::ApiError;
 use crate::hull::Hull;
+use crate::look;
+
+/// How long the source of a disk may take to answer.
+const SOURCE: Duration = Duration::from_secs(10);
 
 /// The instance's root file system as a detached mount.
 pub(super) async fn mount_root(hull: &Hull, record: &Record, operation: &OperationId) -> Result<MountFd, ApiError> {
@@ -33,19 +39,22 @@ pub(super) fn idmap(mount: &MountFd, user_namespace: &UserNamespaceFd) -> Result
 }
 
 /// A host path as a detached mount; `None` for the root disk and for optional paths that are not there.
-pub(super) fn disk_mount(name: &str, disk: &ConfigMap) -> Result<Option<(MountSpec, MountFd)>, ApiError> {
+pub(super) async fn disk_mount(name: &str, disk: &ConfigMap) -> Result<Option<(MountSpec, MountFd)>, ApiError> {
     let (Some(source), Some(path)) = (disk.get("source"), disk.get("path")) else { return Ok(None) };
     let flag = |key: &str| disk.get(key).and_then(|value| super::validate::parse_boolean(value));
-    if flag("required") == Some(false) && !Path::new(source).exists() {
-        return Ok(None);
-    }
     let depth = if flag("recursive") == Some(true) { Depth::Recursive } else { Depth::This };
-    let opened = hull_sys::mount::open_tree_clone(AT_FDCWD, Path::new(source), depth);
-    let mount = opened.map_err(|error| {
-        ApiError::bad_request(format!(
-            "Failed to start device \"{name}\": cannot use source path \"{source}\": {error}"
-        ))
-    })?;
+    let opened = look::at_within(SOURCE, Path::new(source), move |source| {
+        hull_sys::mount::open_tree_clone(AT_FDCWD, source, depth)
+    });
+    let unusable = |why: &dyn std::fmt::Display| {
+        ApiError::bad_request(format!("Failed to start device \"{name}\": cannot use source path \"{source}\": {why}"))
+    };
+    let mount = match opened.await {
+        Ok(Ok(mount)) => mount,
+        Ok(Err(Errno::ENOENT | Errno::ENOTDIR)) if flag("required") == Some(false) => return Ok(None),
+        Ok(Err(error)) => return Err(unusable(&error)),
+        Err(silent) => return Err(unusable(&silent)),
+    };
     let path = if path.starts_with('/') { path.clone() } else { format!("/{path}") };
     let spec = MountSpec { path, read_only: flag("readonly") == Some(true) };
     Ok(Some((spec, MountFd::new(mount))))

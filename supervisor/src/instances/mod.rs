@@ -28,6 +28,7 @@ mod exec_follow;
 mod expand;
 mod files;
 pub(crate) mod fuzzing;
+mod given;
 mod identity;
 mod idmap;
 mod limits;

@@ -190,7 +190,7 @@ async fn stop_together(hull: &Hull, stopping: Vec<Arc<Entry>>) {
         entry.stops_with_host.store(true, std::sync::atomic::Ordering::Relaxed);
         let claimed = match entry.claim_by_force("stop") {
             Ok(busy) => Some(busy),
-            Err(_) => tokio::time::timeout(OTHERS, entry.claim_when_free("stop")).await.ok(),
+            Err(_) => tokio::time::timeout(OTHERS, entry.claim_when_free("stop")).await.ok().and_then(Result::ok),
         };
         let clean = match &claimed {
             Some(busy) => {

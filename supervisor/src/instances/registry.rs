@@ -3,19 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use futures::StreamExt as _;
+use futures::stream;
 use hull_plugin::network::Attachment;
-use hull_plugin::{ConfigMap, Handle, ProcessFd, StoredHandle};
+use hull_plugin::{Handle, ProcessFd, StoredHandle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::busy::{Busy, Claims};
+use super::given::Given;
 use super::identity::ProcessIdentity;
-use super::model::{Devices, InstanceName, Record};
+use super::model::{InstanceName, Record};
 use super::{configure, store};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::state::{Database, StateError};
 
+/// How many instances follow a change of their profile at once.
+const FOLLOWERS: usize = 8;
+/// How long a change of a profile waits for another verb on an instance.
+const OTHERS: std::time::Duration = std::time::Duration::from_secs(30);
 /// How long requests wait for the recovery of their instance.
 const RECOVERY: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -47,8 +54,8 @@ pub(crate) struct Entry {
     claims: Claims,
     /// Why it stays busy with the recovery from a failed plan.
     blocked: Mutex<Option<String>>,
-    /// What the running instance was given: the expanded configuration and devices.
-    applied: Mutex<Option<(ConfigMap, Devices)>>,
+    /// Held by who changes the record, from reading it until it is in the database and in memory.
+    rewriting: tokio::sync::Mutex<()>,
     /// What its driver said of it last.
     last_state: Mutex<Option<hull_api::InstanceState>>,
     /// It is stopped because the host shuts down, and is to run again with it.
@@ -95,6 +102,7 @@ pub(crate) struct RunningRow {
     pub(crate) handle: Handle,
     pub(crate) process: ProcessIdentity,
     pub(crate) nics: BTreeMap<String, Attachment>,
+    pub(crate) given: Given,
 }
 
 impl Live {
@@ -129,7 +137,7 @@ impl Entry {
             live: watch::Sender::new(Live::Stopped),
             claims: Claims::default(),
             blocked: Mutex::new(None),
-            applied: Mutex::new(None),
+            rewriting: tokio::sync::Mutex::new(()),
             last_state: Mutex::new(None),
             stops_with_host: std::sync::atomic::AtomicBool::new(false),
             settling: tokio::sync::Mutex::new(()),
@@ -138,6 +146,11 @@ impl Entry {
 
     pub(crate) fn record(&self) -> Arc<Record> {
         self.record.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The right to change the record: nobody else's change falls between reading and writing it.
+    pub(super) async fn rewriting(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.rewriting.lock().await
     }
 
     /// After the database holds `record`.
@@ -151,14 +164,6 @@ impl Entry {
 
     pub(super) fn set_live(&self, live: Live) {
         self.live.send_replace(live);
-    }
-
-    pub(super) fn applied(&self) -> Option<(ConfigMap, Devices)> {
-        locked(&self.applied).clone()
-    }
-
-    pub(super) fn set_applied(&self, applied: Option<(ConfigMap, Devices)>) {
-        *locked(&self.applied) = applied;
     }
 
     pub(super) fn set_blocked(&self, why: Option<String>) {
@@ -188,13 +193,16 @@ impl Entry {
     }
 
     /// The same, as soon as no other verb has it.
-    pub(super) async fn claim_when_free(&self, verb: &'static str) -> Busy {
+    ///
+    /// # Errors
+    /// The instance is deleted.
+    pub(super) async fn claim_when_free(&self, verb: &'static str) -> Result<Busy, ApiError> {
         self.claims.claim_when_free(verb).await
     }
 
-    /// Whether a verb is at work that decides itself whether the instance runs afterwards.
-    pub(super) fn is_being_stopped(&self) -> bool {
-        matches!(self.claims.holder(), Some("stop" | "restart"))
+    /// The verb that is at work on it.
+    pub(super) fn verb(&self) -> Option<&'static str> {
+        self.claims.holder()
     }
 }
 
@@ -284,15 +292,16 @@ impl Instances {
 
     /// A profile has changed: the instances that use it are brought to what it says now. Errors name the instances.
     pub(crate) async fn profile_changed(&self, hull: &Hull, profile: &str) -> Result<(), ApiError> {
-        let mut failures = Vec::new();
-        for entry in self.all() {
-            if !entry.record().profiles.iter().any(|name| name == profile) {
-                continue;
-            }
-            if let Err(error) = configure::profile_changed(hull, &entry).await {
-                failures.push(format!("{}: {error}", entry.record().name));
-            }
-        }
+        let concerned =
+            self.all().into_iter().filter(|entry| entry.record().profiles.iter().any(|name| name == profile));
+        let followed = concerned.map(|entry| async move {
+            let name = entry.record().name.clone();
+            follow(hull, &entry).await.map_err(|error| format!("{name}: {error}")).err()
+        });
+        // Side by side: one that hangs keeps itself only.
+        let mut failures: Vec<String> =
+            stream::iter(followed).buffer_unordered(FOLLOWERS).filter_map(std::future::ready).collect().await;
+        failures.sort();
         if failures.is_empty() {
             return Ok(());
         }
@@ -307,7 +316,9 @@ impl Instances {
     }
 
     pub(super) fn remove(&self, name: &InstanceName) {
-        self.write().remove(name);
+        if let Some(removed) = self.write().remove(name) {
+            removed.claims.close();
+        }
     }
 
     fn find(&self, name: &str) -> Option<Arc<Entry>> {
@@ -322,6 +333,16 @@ impl Instances {
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<InstanceName, Arc<Entry>>> {
         self.all.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who is at work on the instance is waited for; who is not done by then leaves it as it was given.
+async fn follow(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
+    let _busy = match tokio::time::timeout(OTHERS, entry.claim_when_free("update")).await {
+        Ok(Ok(busy)) => busy,
+        Ok(Err(_)) => return Ok(()), // deleted
+        Err(_) => entry.claim("update")?,
+    };
+    configure::follow_profiles(hull, entry).await
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

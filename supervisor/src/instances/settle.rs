@@ -8,7 +8,7 @@ use hull_plugin::network::Attachment;
 use hull_plugin::{Code, DeviceName, OperationId};
 
 use super::model::{Devices, Record};
-use super::registry::{Entry, Live, Running};
+use super::registry::{Entry, Live, Running, RunningRow};
 use super::{cgroup, delete, expand, start, store};
 use crate::api::ApiError;
 use crate::gates::Site;
@@ -39,15 +39,50 @@ pub(super) async fn settle(hull: &Hull, entry: &Arc<Entry>, ended: &Arc<Running>
     let record = entry.record();
     let status = exit_status(hull, ended).await;
     tracing::info!(instance = %record.name, ?status, "the instance has ended");
-    // Who stops or restarts it decides what follows, whatever the guest made of its signal.
-    let reboot = status == Some(REBOOTED) && !entry.is_being_stopped();
-    let operation = OperationId::random();
-    let (_, devices) = expand::expand(hull, &record);
-    release(hull, &record, &devices, &ended.row().nics, &operation).await;
-    note_stopped(hull, entry, &record).await;
-    entry.set_applied(None);
-    entry.set_live(Live::Stopped);
-    after(hull, entry, reboot).await;
+    let next = Next::after(status, entry.verb(), record.ephemeral);
+    let row = ended.row();
+    release(hull, &record, &row.given.devices, &row.nics, &OperationId::random()).await;
+    note_stopped(hull, entry).await;
+    follow_up(hull, entry, next).await;
+}
+
+/// The same for one that ended while there was no hulld to see it.
+pub(super) async fn settle_missed(hull: &Hull, entry: &Arc<Entry>, row: &RunningRow) {
+    let record = entry.record();
+    let status = hull.keeper.exit_status(row.process.pid, row.process.started).await.ok().flatten();
+    tracing::info!(instance = %record.name, ?status, "the instance has ended meanwhile");
+    // The end of the host is not the guest's: it is to run again.
+    let next = match row.process.is_of_this_boot() {
+        true => Next::after(status, None, record.ephemeral),
+        false => Next::Stays,
+    };
+    release(hull, &record, &row.given.devices, &row.nics, &OperationId::random()).await;
+    note_stopped(hull, entry).await;
+    hull.instances.recovering(std::slice::from_ref(&record.name), false);
+    follow_up(hull, entry, next).await;
+}
+
+/// What becomes of an instance that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Stays,
+    /// Its guest asked for a reboot.
+    StartsAgain,
+    /// It is ephemeral.
+    IsDeleted,
+}
+
+impl Next {
+    /// `verb`: what is at work on it.
+    fn after(status: Option<i32>, verb: Option<&str>, ephemeral: bool) -> Self {
+        match verb {
+            Some("restart") => Self::Stays, // which starts it itself
+            // Who stops it decides, whatever the guest made of its signal.
+            verb if status == Some(REBOOTED) && verb != Some("stop") => Self::StartsAgain,
+            _ if ephemeral => Self::IsDeleted,
+            _ => Self::Stays,
+        }
+    }
 }
 
 async fn exit_status(hull: &Hull, ended: &Running) -> Option<i32> {
@@ -127,8 +162,9 @@ pub(super) async fn detach_nics(
     first
 }
 
-pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Record) {
-    let mut record = record.clone();
+async fn note_stopped(hull: &Hull, entry: &Entry) {
+    let _only = entry.rewriting().await;
+    let mut record = (*entry.record()).clone();
     let power = if entry.stops_with_host.load(Ordering::Relaxed) { "RUNNING" } else { "STOPPED" };
     record.config.insert("volatile.last_state.power".into(), power.into());
     record.config.retain(|key, _| !(key.starts_with("volatile.") && key.ends_with(".host_name")));
@@ -143,27 +179,58 @@ pub(super) async fn note_stopped(hull: &Hull, entry: &Arc<Entry>, record: &Recor
     }
 }
 
-/// A reboot starts it again; an ephemeral instance is gone with its end.
-async fn after(hull: &Hull, entry: &Arc<Entry>, reboot: bool) {
+/// Makes it Stopped, which whoever stops it waits for, and what comes of that.
+async fn follow_up(hull: &Hull, entry: &Arc<Entry>, next: Next) {
     let record = entry.record();
-    if reboot {
-        let _busy = entry.claim_when_free("start").await;
-        if entry.live().running().is_some() {
-            return; // somebody was quicker
+    match next {
+        Next::Stays => {
+            entry.set_live(Live::Stopped);
+            hull.events.lifecycle("instance-stopped", &record.name.url());
         }
-        let started = start::start(hull, entry, &OperationId::random()).await;
-        match started {
-            Ok(()) => hull.events.lifecycle("instance-restarted", &record.name.url()),
-            Err(error) => {
-                tracing::error!(instance = %record.name, %error, "cannot start the instance again after its reboot")
+        Next::StartsAgain => {
+            entry.set_live(Live::Stopped);
+            start_again(hull, entry, &record).await;
+        }
+        Next::IsDeleted => {
+            hull.events.lifecycle("instance-stopped", &record.name.url());
+            // Before anybody could start it; a verb that waits for its end keeps the others away itself.
+            let _busy = entry.claim("delete").ok();
+            if let Err(error) = delete::delete_ended(hull, entry, &OperationId::random()).await {
+                tracing::error!(instance = %record.name, %error, "cannot delete the ephemeral instance after its end");
             }
+            entry.set_live(Live::Stopped);
         }
-        return;
     }
-    hull.events.lifecycle("instance-stopped", &record.name.url());
-    if record.ephemeral
-        && let Err(error) = delete::delete(hull, entry, &OperationId::random()).await
-    {
-        tracing::error!(instance = %record.name, %error, "cannot delete the ephemeral instance after its end");
+}
+
+async fn start_again(hull: &Hull, entry: &Arc<Entry>, record: &Record) {
+    let Ok(_busy) = entry.claim_when_free("start").await else { return }; // deleted
+    if entry.live().running().is_some() {
+        return; // somebody was quicker
+    }
+    match start::start(hull, entry, &OperationId::random()).await {
+        Ok(()) => hull.events.lifecycle("instance-restarted", &record.name.url()),
+        Err(error) => {
+            tracing::error!(instance = %record.name, %error, "cannot start the instance again after its reboot")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_at_work_decides_what_follows_an_end() {
+        for ephemeral in [false, true] {
+            assert_eq!(Next::after(Some(REBOOTED), Some("restart"), ephemeral), Next::Stays);
+            assert_eq!(Next::after(Some(0), Some("restart"), ephemeral), Next::Stays);
+            assert_eq!(Next::after(Some(REBOOTED), None, ephemeral), Next::StartsAgain);
+            assert_eq!(Next::after(Some(REBOOTED), Some("exec"), ephemeral), Next::StartsAgain);
+        }
+        assert_eq!(Next::after(Some(REBOOTED), Some("stop"), true), Next::IsDeleted);
+        assert_eq!(Next::after(None, None, true), Next::IsDeleted);
+        assert_eq!(Next::after(Some(REBOOTED), Some("stop"), false), Next::Stays);
+        assert_eq!(Next::after(Some(9), None, false), Next::Stays);
     }
 }

@@ -18,6 +18,7 @@ use hull_plugin::{ConfigMap, MountFd, OperationId};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
+use super::given::Given;
 use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
@@ -124,7 +125,7 @@ impl Start {
         self.found(|found| found.nics = nics);
         let driver = hull.plugins.instance(&self.record.driver)?;
         for (name, disk) in expand::of_kind(&self.devices, "disk") {
-            let Some((spec, mount)) = devices::disk_mount(name, disk)? else { continue };
+            let Some((spec, mount)) = devices::disk_mount(name, disk).await? else { continue };
             driver.attach_mount(operation, &self.name().id(), &spec, &mount).await?;
         }
         Ok(())
@@ -162,6 +163,7 @@ impl Start {
                 handle: started.handle.clone(),
                 process: ProcessIdentity::of(started.pid),
                 nics: found.nics.clone(),
+                given: Given::new(&self.config, self.devices.clone()),
             })
         })
     }
@@ -185,6 +187,10 @@ impl Plan for Start {
     }
 
     async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+        // A later start has brought it up, and owns everything by now.
+        if hull.instances.get(self.name()).is_ok_and(|entry| entry.live().running().is_some()) {
+            return Ok(());
+        }
         let driver = hull.plugins.instance(&self.record.driver)?;
         let instance = self.name().id();
         if step == "init" {
@@ -208,7 +214,6 @@ impl Plan for Start {
         let (Some(row), Some(started)) = (self.running_row(), self.found(|found| found.started.take())) else { return };
         let Ok(entry) = hull.instances.get(&self.record.name) else { return };
         let url = self.record.name.url();
-        entry.set_applied(Some((self.config, self.devices)));
         entry.set_record(self.record);
         let running = Running::new(started.pid, started.process, row);
         entry.set_live(Live::Running(running.clone()));

@@ -40,13 +40,14 @@ pub(super) fn rename(tx: &Transaction, from: &str, to: &str) -> rusqlite::Result
 
 pub(super) async fn all_running(database: &Database) -> Result<Vec<RunningRow>, StateError> {
     let read = database.write(|tx| {
-        let mut statement = tx.prepare("SELECT instance, handle, process, nics FROM running")?;
+        let mut statement = tx.prepare("SELECT instance, handle, process, nics, given FROM running")?;
         let rows = statement.query_map([], |row| {
             Ok(RunningRow {
                 instance: row.get(0)?,
                 handle: json_column(row, 1)?,
                 process: json_column(row, 2)?,
                 nics: json_column(row, 3)?,
+                given: json_column(row, 4)?,
             })
         })?;
         rows.collect()
@@ -55,8 +56,19 @@ pub(super) async fn all_running(database: &Database) -> Result<Vec<RunningRow>, 
 }
 
 pub(super) fn set_running(tx: &Transaction, row: &RunningRow) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO running (instance, handle, process, nics) VALUES (?1, ?2, ?3, ?4)";
-    tx.execute(sql, params![row.instance, json(&row.handle)?, json(&row.process)?, json(&row.nics)?]).map(drop)
+    let sql = "INSERT OR REPLACE INTO running (instance, handle, process, nics, given) VALUES (?1, ?2, ?3, ?4, ?5)";
+    write_running(tx, sql, row)
+}
+
+/// One that has stopped meanwhile has no row any more.
+pub(super) fn update_running(tx: &Transaction, row: &RunningRow) -> rusqlite::Result<()> {
+    let sql = "UPDATE running SET handle = ?2, process = ?3, nics = ?4, given = ?5 WHERE instance = ?1";
+    write_running(tx, sql, row)
+}
+
+fn write_running(tx: &Transaction, sql: &str, row: &RunningRow) -> rusqlite::Result<()> {
+    let RunningRow { instance, handle, process, nics, given } = row;
+    tx.execute(sql, params![instance, json(handle)?, json(process)?, json(nics)?, json(given)?]).map(drop)
 }
 
 pub(super) fn set_stopped(tx: &Transaction, name: &str) -> rusqlite::Result<()> {

@@ -3,6 +3,7 @@
 //! Keys that mean the same for every driver are here; a driver's own come from its `describe()`. Anything else is refused:
 //! a misspelt key must not look as if it worked.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hull_plugin::{ConfigKey, ConfigMap, Description, PluginKind, ValueKind};
@@ -11,6 +12,7 @@ use super::model::Devices;
 use super::{expand, limits};
 use crate::api::ApiError;
 use crate::hull::Hull;
+use crate::look;
 
 /// Keys every instance has, whatever its driver.
 fn common_keys() -> Vec<ConfigKey> {
@@ -76,16 +78,18 @@ pub(crate) async fn devices(hull: &Hull, devices: &Devices) -> Result<(), ApiErr
 }
 
 /// Refuses disks whose source is not there. Not for profiles: what they name may come later.
-pub(super) fn sources(devices: &Devices) -> Result<(), ApiError> {
-    devices.iter().filter(|(_, device)| expand::kind(device) == "disk").try_for_each(|(name, device)| {
+pub(super) async fn sources(devices: &Devices) -> Result<(), ApiError> {
+    for (name, device) in devices.iter().filter(|(_, device)| expand::kind(device) == "disk") {
         let optional = device.get("required").is_some_and(|value| parse_boolean(value) == Some(false));
-        match device.get("source") {
-            Some(source) if !optional && !std::path::Path::new(source).exists() => Err(ApiError::bad_request(format!(
-                "Failed add validation for device \"{name}\": Missing source path \"{source}\" for disk \"{name}\""
-            ))),
-            _ => Ok(()),
-        }
-    })
+        let Some(source) = device.get("source").filter(|_| !optional) else { continue };
+        let why = match look::at(Path::new(source), Path::exists).await {
+            Ok(true) => continue,
+            Ok(false) => format!("Missing source path \"{source}\" for disk \"{name}\""),
+            Err(silent) => silent.to_string(),
+        };
+        return Err(ApiError::bad_request(format!("Failed add validation for device \"{name}\": {why}")));
+    }
+    Ok(())
 }
 
 /// What Hull notes about an instance, and the client gives back with everything else. Nothing else is volatile.

@@ -1,6 +1,7 @@
 //! Which driver serves what: a managed network by its type, a NIC by its network or its `nictype`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hull_plugin::{ConfigMap, Description, PluginKind};
 
@@ -9,6 +10,9 @@ use super::registry::Networks;
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::plugins::NetworkHandle;
+
+/// How long an answer waits for the host's interfaces.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Networks {
     /// The driver of a managed network.
@@ -43,16 +47,21 @@ pub(super) async fn managing(hull: &Hull, kind: &str) -> Result<Arc<Description>
     found.ok_or_else(|| ApiError::bad_request("Unknown driver"))
 }
 
-/// The interfaces of the host with their types, as far as a driver tells. A silent driver costs the list, not the answer.
+/// The interfaces of the host with their types. A driver that is silent costs what it would tell, not the answer: then they
+/// are as they were seen last.
 pub(super) async fn host_interfaces(hull: &Hull) -> Vec<(String, String)> {
     for driver in hull.plugins.drivers(PluginKind::Network) {
         let Ok(handle) = hull.plugins.network(&driver) else { continue };
-        match handle.host_interfaces().await {
-            Ok(interfaces) => return interfaces,
-            Err(error) => tracing::warn!(driver, %error, "a network driver does not list the host's interfaces"),
+        match tokio::time::timeout(LOOK, handle.host_interfaces()).await {
+            Ok(Ok(interfaces)) => {
+                hull.networks.saw(&interfaces);
+                return interfaces;
+            }
+            Ok(Err(error)) => tracing::warn!(driver, %error, "a network driver does not list the host's interfaces"),
+            Err(_) => tracing::warn!(driver, "a network driver takes long to list the host's interfaces"),
         }
     }
-    Vec::new()
+    hull.networks.seen()
 }
 
 /// Any driver that can look at the host's interfaces.

@@ -1,7 +1,7 @@
 //! All managed networks in memory, with the state each is in.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hull_plugin::NetworkName;
 
@@ -17,13 +17,20 @@ pub(crate) struct Networks {
     hands: KeyedLocks,
     /// One change a driver at a time, from check to publication: `auto` addresses must not be given twice.
     changing: KeyedLocks,
+    /// The host's interfaces as a driver listed them last.
+    seen: Mutex<Vec<(String, String)>>,
 }
 
 impl Networks {
     pub(crate) fn load(database: &Database) -> Result<Self, StateError> {
         let entry = |network: Network| (network.name.to_string(), (Arc::new(network), Status::Pending));
         let all = store::all(database)?.into_iter().map(entry).collect();
-        Ok(Self { all: RwLock::new(all), hands: KeyedLocks::default(), changing: KeyedLocks::default() })
+        Ok(Self {
+            all: RwLock::new(all),
+            hands: KeyedLocks::default(),
+            changing: KeyedLocks::default(),
+            seen: Mutex::default(),
+        })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Network>> {
@@ -42,6 +49,14 @@ impl Networks {
     /// Nobody else changes which networks the driver has, and how, until this is dropped.
     pub(super) async fn changing(&self, driver: &str) -> tokio::sync::OwnedMutexGuard<()> {
         self.changing.lock(driver).await
+    }
+
+    pub(super) fn saw(&self, interfaces: &[(String, String)]) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = interfaces.to_vec();
+    }
+
+    pub(super) fn seen(&self) -> Vec<(String, String)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The handles of one driver's networks.

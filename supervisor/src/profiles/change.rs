@@ -1,5 +1,7 @@
 //! Making, changing, renaming and deleting a profile: checks, one transaction, then memory, then the instances.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use hull_api::ProfilePut;
 
@@ -11,38 +13,48 @@ use crate::instances::validate;
 use crate::used_by;
 
 /// What a request makes of a profile.
+#[derive(Clone)]
 pub(super) enum Change {
     Put(ProfilePut),
     Patch(ProfilePatch),
 }
 
 pub(super) async fn create(hull: &Hull, name: ProfileName, put: ProfilePut) -> Result<(), ApiError> {
-    let _changing = hull.profiles.changing.lock().await;
-    if hull.profiles.find(name.as_str()).is_some() {
-        return Err(ApiError::conflict(format!(
-            "Error inserting \"{name}\" into database: The profile already exists"
-        )));
-    }
+    let taken = || match hull.profiles.find(name.as_str()) {
+        Some(_) => {
+            Err(ApiError::conflict(format!("Error inserting \"{name}\" into database: The profile already exists")))
+        }
+        None => Ok(()),
+    };
+    taken()?;
+    // Asks drivers, which may hang: nobody else waits for that.
     let profile = checked(hull, name.clone(), put).await?;
+    let _changing = hull.profiles.changing.lock().await;
+    taken()?;
     save(hull, profile).await?;
     hull.events.lifecycle("profile-created", &name.url());
     Ok(())
 }
 
 pub(super) async fn update(hull: &Hull, name: &str, headers: &HeaderMap, change: Change) -> Result<(), ApiError> {
-    let changing = hull.profiles.changing.lock().await;
-    let old = hull.profiles.get(name)?;
-    check_etag(headers, &old.writable())?;
-    let put = match change {
-        Change::Put(put) => put,
-        Change::Patch(patch) => patch.onto(old.writable()),
+    let old = loop {
+        let old = hull.profiles.get(name)?;
+        check_etag(headers, &old.writable())?;
+        let put = match change.clone() {
+            Change::Put(put) => put,
+            Change::Patch(patch) => patch.onto(old.writable()),
+        };
+        let profile = checked(hull, old.name.clone(), put).await?;
+        let _changing = hull.profiles.changing.lock().await;
+        if !hull.profiles.find(name).is_some_and(|now| Arc::ptr_eq(&now, &old)) {
+            continue; // somebody has changed it meanwhile
+        }
+        if profile == *old {
+            return Ok(());
+        }
+        save(hull, profile).await?;
+        break old;
     };
-    let profile = checked(hull, old.name.clone(), put).await?;
-    if profile == *old {
-        return Ok(());
-    }
-    save(hull, profile).await?;
-    drop(changing);
     hull.events.lifecycle("profile-updated", &old.name.url());
     hull.instances.profile_changed(hull, name).await
 }

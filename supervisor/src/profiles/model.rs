@@ -85,7 +85,7 @@ impl Profile {
 }
 
 /// A PATCH: what is named is changed, keys and devices one by one.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ProfilePatch {
     description: Option<String>,

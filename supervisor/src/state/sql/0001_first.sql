@@ -86,7 +86,8 @@ CREATE TABLE running (
     instance TEXT PRIMARY KEY REFERENCES instances (name),
     handle   TEXT NOT NULL, -- JSON
     process  TEXT NOT NULL, -- JSON: pid, start time, boot id
-    nics     TEXT NOT NULL  -- JSON: device name to attachment
+    nics     TEXT NOT NULL, -- JSON: device name to attachment
+    given    TEXT NOT NULL  -- JSON: the limits and devices it has, or is about to get
 ) STRICT;
 
 CREATE TABLE warnings (

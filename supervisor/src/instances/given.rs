@@ -1,0 +1,179 @@
+//! What a running instance was given, and how it is brought to what it should have.
+//!
+//! What was given is stored with what runs of it. A change is the difference between that and what its record and profiles
+//! come to now; it is marked before it begins and noted when it is done, so that one that fails, or that a crash of hulld
+//! cuts, is seen by the next.
+
+use std::sync::Arc;
+
+use hull_plugin::network::Attachment;
+use hull_plugin::{ConfigMap, DeviceName, NetworkNamespaceFd, OperationId};
+use serde::{Deserialize, Serialize};
+
+use super::model::{Devices, Record};
+use super::registry::{Entry, Running, RunningRow};
+use super::{cgroup, devices, expand, store};
+use crate::api::ApiError;
+use crate::gates::Site;
+use crate::hull::Hull;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    limits: ConfigMap,
+    pub(super) devices: Devices,
+}
+
+/// No device and no limit has this key: what is marked with it equals nothing that is wanted.
+const UNSURE: &str = "unsure";
+
+impl Given {
+    /// From the expanded configuration and devices.
+    pub(super) fn new(config: &ConfigMap, devices: Devices) -> Self {
+        let limits = config.iter().filter(|(key, _)| key.starts_with("limits."));
+        Self { limits: limits.map(|(key, value)| (key.clone(), value.clone())).collect(), devices }
+    }
+
+    /// What the record and its profiles come to.
+    pub(super) fn wanted(hull: &Hull, record: &Record) -> Self {
+        let (config, devices) = expand::expand(hull, record);
+        Self::new(&config, devices)
+    }
+
+    fn mark_limits(&mut self) {
+        self.limits.insert(UNSURE.into(), String::new());
+    }
+
+    /// The device is about to come or go, and may be half there.
+    fn mark(&mut self, name: &str, device: &ConfigMap) {
+        self.devices.insert(name.to_owned(), device.clone());
+        self.devices.entry(name.to_owned()).or_default().insert(UNSURE.into(), String::new());
+    }
+
+    /// The devices of this that `other` has not, or not so.
+    fn beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a String, &'a ConfigMap)> {
+        expand::effective(&self.devices).filter(|(name, device)| other.devices.get(*name) != Some(*device))
+    }
+}
+
+/// Brings a running instance from what it was given to what it should have now. The caller holds its
+/// [`super::busy::Busy`].
+pub(super) async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
+    let live = entry.live();
+    let Some(running) = live.running() else { return Ok(()) };
+    let record = entry.record();
+    let (given, wanted) = (running.row().given, Given::wanted(hull, &record));
+    let change = Change { hull, entry, record: &record, running, operation: OperationId::random() };
+    if given.limits != wanted.limits {
+        change.note(|row, _| row.given.mark_limits()).await?;
+        cgroup::set_limits(hull, &record, &wanted.limits)?;
+        change.note(|row, _| row.given.limits.clone_from(&wanted.limits)).await?;
+    }
+    let _inside = hull.gates.enter([Site::Networks]).await;
+    for (name, device) in given.beside(&wanted) {
+        let removed = change.remove(name, device).await;
+        removed.map_err(|error| error.context(format!("Failed to remove device \"{name}\"")))?;
+    }
+    let nics: Vec<_> = expand::of_kind(&wanted.devices, "nic").into_keys().collect();
+    for (name, device) in wanted.beside(&given) {
+        let index = nics.iter().position(|nic| *nic == name).unwrap_or_default();
+        let added = change.add(name, device, index).await;
+        added.map_err(|error| error.context(format!("Failed to start device \"{name}\"")))?;
+    }
+    // Those that are masked are neither there nor gone.
+    change.note(|row, _| row.given.devices = wanted.devices).await
+}
+
+/// One change of a running instance's devices.
+struct Change<'a> {
+    hull: &'a Hull,
+    entry: &'a Entry,
+    record: &'a Record,
+    running: &'a Arc<Running>,
+    operation: OperationId,
+}
+
+impl Change<'_> {
+    async fn remove(&self, name: &str, device: &ConfigMap) -> Result<(), ApiError> {
+        self.note(|row, _| row.given.mark(name, device)).await?;
+        let instance = self.record.name.id();
+        match expand::kind(device) {
+            "nic" => {
+                let driver = self.hull.networks.handle_for_nic(self.hull, device).await?;
+                let handle = self.running.row().nics.get(name).map(|nic| nic.handle.clone());
+                driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, &handle).await?;
+            }
+            "disk" if !expand::is_root_disk(device) => {
+                let path = device.get("path").cloned().unwrap_or_default();
+                let path = if path.starts_with('/') { path } else { format!("/{path}") };
+                let driver = self.hull.plugins.instance(&self.record.driver)?;
+                driver.detach_mount(&self.operation, &instance, &path).await?;
+            }
+            _ => {}
+        }
+        let gone = |row: &mut RunningRow, record: &mut Record| {
+            row.given.devices.remove(name);
+            if row.nics.remove(name).is_some() {
+                record.config.remove(&host_name_key(name));
+            }
+        };
+        self.note(gone).await
+    }
+
+    async fn add(&self, name: &str, device: &ConfigMap, index: usize) -> Result<(), ApiError> {
+        self.note(|row, _| row.given.mark(name, device)).await?;
+        let mut attached: Option<Attachment> = None;
+        match expand::kind(device) {
+            "nic" => {
+                let namespace = NetworkNamespaceFd::new(self.namespace("net")?);
+                let nic = (name, device, index);
+                attached = Some(devices::attach_nic(self.hull, self.record, nic, &namespace, &self.operation).await?);
+            }
+            "disk" if !expand::is_root_disk(device) => {
+                if let Some((spec, mount)) = devices::disk_mount(name, device).await? {
+                    let driver = self.hull.plugins.instance(&self.record.driver)?;
+                    driver.attach_mount(&self.operation, &self.record.name.id(), &spec, &mount).await?;
+                }
+            }
+            _ => {}
+        }
+        let there = |row: &mut RunningRow, record: &mut Record| {
+            row.given.devices.insert(name.to_owned(), device.clone());
+            if let Some(nic) = attached {
+                record.config.insert(host_name_key(name), nic.host_name.clone());
+                row.nics.insert(name.to_owned(), nic);
+            }
+        };
+        self.note(there).await
+    }
+
+    /// What a later hulld must know, and what the client sees of it.
+    async fn note(&self, change: impl FnOnce(&mut RunningRow, &mut Record)) -> Result<(), ApiError> {
+        let _only = self.entry.rewriting().await;
+        let (mut row, mut record) = (self.running.row(), (*self.entry.record()).clone());
+        change(&mut row, &mut record);
+        let stored = (row.clone(), record.clone());
+        let written = self.hull.database.write(move |tx| {
+            store::update_running(tx, &stored.0)?;
+            store::update(tx, &stored.1)
+        });
+        written.await?;
+        self.running.set_row(row);
+        self.entry.set_record(record);
+        Ok(())
+    }
+
+    /// A namespace of the running instance; its process is known to live by the descriptor Hull holds.
+    fn namespace(&self, which: &str) -> Result<std::fs::File, ApiError> {
+        let opened = std::fs::File::open(format!("/proc/{}/ns/{which}", self.running.pid));
+        let alive = hull_sys::process::signal(&self.running.process, None);
+        match (opened, alive) {
+            (Ok(namespace), Ok(())) => Ok(namespace),
+            _ => Err(ApiError::bad_request("Instance is not running")),
+        }
+    }
+}
+
+fn host_name_key(device: &str) -> String {
+    format!("volatile.{device}.host_name")
+}
