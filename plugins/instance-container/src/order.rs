@@ -32,6 +32,8 @@ pub enum Order {
     Mount(MountPoint),
     /// Unmount in a running container. Descriptor: init (pidfd).
     Unmount { path: String },
+    /// Lock a mount's attributes for a cell's container. Descriptors: user namespace, the mount.
+    Lock(Access),
 }
 
 /// Whose files.
@@ -48,9 +50,9 @@ pub enum Place {
 pub enum CellOrder {
     /// Join these cgroups: directories of v1 hierarchies, and of the unified one.
     Join { legacy: Vec<String>, unified: Option<String> },
-    /// Mount this inside before init runs. Descriptor: the mount.
+    /// Mount this inside before init runs. Descriptor: the mount, locked.
     Mount(MountPoint),
-    /// Run init. Descriptor: the root file system.
+    /// Run init. Descriptor: the root file system, locked.
     Start(Box<Start>),
 }
 
@@ -58,6 +60,19 @@ pub enum CellOrder {
 pub struct MountPoint {
     pub path: String,
     pub read_only: bool,
+}
+
+impl MountPoint {
+    pub fn access(&self) -> Access {
+        if self.read_only { Access::ReadOnly } else { Access::ReadWrite }
+    }
+}
+
+/// What the container may do with the files of a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    ReadWrite,
+    ReadOnly,
 }
 
 /// How processes of a container are confined, whoever starts them.
@@ -146,6 +161,8 @@ pub enum Report {
     Writable,
     Done,
     Failed(Failure),
+    /// Descriptor: the mount.
+    Locked,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -24,6 +24,17 @@ pub(crate) enum Special {
     BlockDevice(u64),
 }
 
+impl Special {
+    /// Whether it leads to a driver of the kernel. Number 0:0 leads nowhere: with it overlayfs says that a file is deleted.
+    pub(crate) fn is_device(&self) -> bool {
+        match self {
+            Self::CharacterDevice(number) => *number != 0,
+            Self::BlockDevice(_) => true,
+            Self::SymbolicLink(_) | Self::Fifo | Self::Socket => false,
+        }
+    }
+}
+
 /// A new empty file with the mode it will have. [`finish_file`] completes it.
 pub(crate) fn create_file(directory: impl AsFd, name: &CStr, attributes: &Attributes) -> nix::Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

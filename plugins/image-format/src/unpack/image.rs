@@ -36,12 +36,15 @@ pub fn unpack(image: Image, into: BorrowedFd, limits: Limits, meter: &Meter) -> 
         meter.expect(file.metadata().map_or(0, |status| status.len()));
     }
     let scope = if image.rootfs.is_some() { Scope::MetadataOnly } else { Scope::Unified };
-    match detect(image.metadata)? {
+    let mut devices = match detect(image.metadata)? {
         Format::Tar(compression) => tar(image.metadata, compression, into, scope, &budget, meter)?,
         _ => return Err(Error::corrupt("the image has no metadata: it must be a tarball with a metadata.yaml")),
-    }
+    };
     if let Some(rootfs) = image.rootfs {
-        unpack_rootfs(rootfs, into, &budget, meter)?;
+        devices = unpack_rootfs(rootfs, into, &budget, meter)?;
+    }
+    if devices > 0 {
+        tracing::info!(devices, "the image's device nodes are left out");
     }
     require(into, c"metadata.yaml", "it has no metadata.yaml")?;
     require(into, c"rootfs", "it has no root file system")
@@ -52,7 +55,8 @@ pub(crate) fn own_modes() {
     nix::sys::stat::umask(Mode::empty());
 }
 
-fn unpack_rootfs(file: &File, into: BorrowedFd, budget: &Budget, meter: &Meter) -> Result<()> {
+/// Returns how many device nodes were left out.
+fn unpack_rootfs(file: &File, into: BorrowedFd, budget: &Budget, meter: &Meter) -> Result<u64> {
     let format = detect(file)?;
     if format == Format::Qcow2 {
         return Err(Error::Unsupported("the image is a virtual machine's disk, not a container's file system".into()));
@@ -68,7 +72,7 @@ fn unpack_rootfs(file: &File, into: BorrowedFd, budget: &Budget, meter: &Meter) 
     }
 }
 
-/// Unpacks a tarball; a compressed one is decompressed in a thread of its own.
+/// Unpacks a tarball; a compressed one is decompressed in a thread of its own. Returns how many device nodes were left out.
 fn tar(
     file: &File,
     compression: Compression,
@@ -76,7 +80,7 @@ fn tar(
     scope: Scope,
     budget: &Budget,
     meter: &Meter,
-) -> Result<()> {
+) -> Result<u64> {
     let stream = open(file, compression, meter)?;
     let limit = budget.longest_stream();
     if compression == Compression::None {

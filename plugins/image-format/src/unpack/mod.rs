@@ -7,7 +7,8 @@
 //! ```
 //! Owns what of an image is taken and where it goes: `rootfs` is a directory, `metadata.yaml` a plain file of at most
 //! 1 MiB, `templates` holds directories and plain files, all else is left out; only `rootfs` keeps owners, special modes
-//! and attributes. Start with [`unpack`]. On failure the directory holds a part: its maker removes it.
+//! and attributes. Device nodes are left out, too: usual images have some in `/dev`, where a container gets its own, and a
+//! container without privilege is to have no others. Start with [`unpack`]. On failure the directory holds a part: its maker removes it.
 
 mod image;
 mod squashfs;

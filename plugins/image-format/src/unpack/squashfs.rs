@@ -18,8 +18,8 @@ use crate::tree::{
     make_link, make_special, open_beneath,
 };
 
-/// Unpacks the whole of a squashfs into the empty directory `into`.
-pub(crate) fn unpack(file: &File, into: BorrowedFd, budget: &Budget, meter: &Meter) -> Result<()> {
+/// Unpacks the whole of a squashfs into the empty directory `into`. Returns how many device nodes were left out.
+pub(crate) fn unpack(file: &File, into: BorrowedFd, budget: &Budget, meter: &Meter) -> Result<u64> {
     let squashfs = SquashFs::open(file)?;
     let content = Content::new(&squashfs, meter)?;
     let (sender, jobs) = sync_channel(MOST_WAITING);
@@ -29,9 +29,17 @@ pub(crate) fn unpack(file: &File, into: BorrowedFd, budget: &Budget, meter: &Met
         for _ in 0..workers {
             scope.spawn(|| pool.work());
         }
-        let mut making =
-            Making { squashfs: &squashfs, root: into, budget, meter, pool: &pool, sender, linked: HashMap::new() };
-        making.all()
+        let mut making = Making {
+            squashfs: &squashfs,
+            root: into,
+            budget,
+            meter,
+            pool: &pool,
+            sender,
+            linked: HashMap::new(),
+            left_out: 0,
+        };
+        making.all().map(|()| making.left_out)
     });
     // Without its workers the maker cannot go on: theirs is the reason, its own only follows from it.
     pool.failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(made, Err)
@@ -107,6 +115,8 @@ struct Making<'a> {
     sender: SyncSender<Job>,
     /// Files of several names: where the first one is.
     linked: HashMap<u32, (Vec<u8>, CString)>,
+    /// Device nodes.
+    left_out: u64,
 }
 
 impl Making<'_> {
@@ -165,6 +175,10 @@ impl Making<'_> {
             waiting.push((here, reference));
             return Ok(());
         }
+        if device(&inode.node).is_some_and(|device| device.is_device()) {
+            self.left_out += 1;
+            return Ok(());
+        }
         if inode.links > 1 {
             if let Some((directory, first)) = self.linked.get(&inode.number) {
                 let directory = open_beneath(self.root, directory).doing("open the directory", directory)?;
@@ -190,10 +204,8 @@ impl Making<'_> {
                 let nul = |_| Error::corrupt("the squashfs is damaged: a symbolic link has a NUL in it");
                 Special::SymbolicLink(CString::new(target).map_err(nul)?)
             }
-            Node::BlockDevice { major, minor } => Special::BlockDevice(libc::makedev(major, minor)),
-            Node::CharacterDevice { major, minor } => Special::CharacterDevice(libc::makedev(major, minor)),
             Node::Fifo => Special::Fifo,
-            Node::Socket | Node::Directory { .. } => Special::Socket,
+            node => device(&node).unwrap_or(Special::Socket),
         };
         make_special(parent, name, &what, &attributes)
     }
@@ -206,6 +218,14 @@ impl Making<'_> {
             modified: (i64::from(inode.modified), 0),
             extended: self.squashfs.attributes(inode.attributes)?,
         })
+    }
+}
+
+fn device(node: &Node) -> Option<Special> {
+    match *node {
+        Node::BlockDevice { major, minor } => Some(Special::BlockDevice(libc::makedev(major, minor))),
+        Node::CharacterDevice { major, minor } => Some(Special::CharacterDevice(libc::makedev(major, minor))),
+        _ => None,
     }
 }
 

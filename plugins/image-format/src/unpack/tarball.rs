@@ -1,6 +1,6 @@
 //! Tar entries to files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Read;
@@ -33,8 +33,8 @@ pub(crate) enum Scope {
     Rootfs,
 }
 
-/// Unpacks a stream into the directory `into`.
-pub(crate) fn unpack(input: impl Read, into: BorrowedFd, scope: Scope, budget: &Budget, meter: &Meter) -> Result<()> {
+/// Unpacks a stream into the directory `into`. Returns how many device nodes were left out.
+pub(crate) fn unpack(input: impl Read, into: BorrowedFd, scope: Scope, budget: &Budget, meter: &Meter) -> Result<u64> {
     let mut archive = Archive::new(input);
     let mut unpacking = Unpacking {
         root: into,
@@ -43,6 +43,8 @@ pub(crate) fn unpack(input: impl Read, into: BorrowedFd, scope: Scope, budget: &
         meter,
         parents: Parents::new(into),
         directories: BTreeMap::new(),
+        devices: HashSet::new(),
+        left_out: 0,
         buffer: vec![0; 128 << 10],
     };
     while let Some(entry) = archive.next()? {
@@ -50,7 +52,8 @@ pub(crate) fn unpack(input: impl Read, into: BorrowedFd, scope: Scope, budget: &
         unpacking.entry(entry, &mut archive)?;
     }
     archive.finish()?;
-    unpacking.finish()
+    unpacking.finish()?;
+    Ok(unpacking.left_out)
 }
 
 /// To which part of an image an entry belongs.
@@ -71,6 +74,9 @@ struct Unpacking<'a> {
     parents: Parents<'a>,
     /// All directories made so far with what they get in the end.
     directories: BTreeMap<Vec<u8>, Attributes>,
+    /// Device nodes left out: further names of theirs are, too.
+    devices: HashSet<Vec<u8>>,
+    left_out: u64,
     buffer: Vec<u8>,
 }
 
@@ -94,9 +100,19 @@ impl Unpacking<'_> {
             _ => {
                 let what = special(&entry)?;
                 self.replacing(&parent, &name, &entry.path)?;
+                if what.is_device() {
+                    return self.leave_out(place.as_bytes());
+                }
                 make_special(&*parent, &name, &what, &attributes)
             }
         }
+    }
+
+    fn leave_out(&mut self, device: &[u8]) -> Result<()> {
+        self.budget.spend_memory(kept(device, 0))?;
+        self.devices.insert(device.to_vec());
+        self.left_out += 1;
+        Ok(())
     }
 
     /// `None`: not of the image.
@@ -207,6 +223,9 @@ impl Unpacking<'_> {
         }
         self.replacing(parent, name, &entry.path)?;
         match make_link(&*directory, &old, parent, name) {
+            Err(Errno::ENOENT) if self.devices.contains(target.as_bytes()) => {
+                self.leave_out(Place::parse(&entry.path)?.as_bytes())
+            }
             Err(Errno::ENOENT) => refuse("there is no such file"),
             Err(Errno::EPERM) => refuse("that is a directory"),
             result => result.doing("link", &entry.path),
@@ -226,7 +245,7 @@ impl Unpacking<'_> {
     }
 
     /// Gives the directories their attributes, those below first.
-    fn finish(self) -> Result<()> {
+    fn finish(&self) -> Result<()> {
         for (path, attributes) in self.directories.iter().rev() {
             let directory = open_beneath(self.root, path).doing("open the directory", path)?;
             finish_directory(std::os::fd::AsFd::as_fd(&directory), attributes, path)?;

@@ -1,10 +1,14 @@
 //! Mounts inside containers beside the root.
 
+use std::os::fd::OwnedFd;
+
 use hull_plugin::instance::MountSpec;
 use hull_plugin::{Code, DriverError, InstanceId, MountFd};
-use instance_container::order::{CellOrder, MountPoint, Order};
+use instance_container::order::{Access, CellOrder, MountPoint, Order};
 
+use crate::cell::Cell;
 use crate::driver::Container;
+use crate::table::duplicate;
 
 impl Container {
     pub(crate) async fn attach_mount(
@@ -20,7 +24,8 @@ impl Container {
             if prepared.mounts.borrow().contains(&spec.path) {
                 return Ok(());
             }
-            prepared.cell.channel.send(&CellOrder::Mount(point), &[mount.into_owned()]).await?;
+            let mount = self.locked(&prepared.cell, point.access(), mount).await?;
+            prepared.cell.channel.send(&CellOrder::Mount(point), &[mount]).await?;
             prepared.mounts.borrow_mut().insert(spec.path);
             return Ok(());
         }
@@ -38,5 +43,13 @@ impl Container {
             Err(error) if error.code == Code::NotFound => Ok(()), // not even the directory is there
             result => result.map(drop),
         }
+    }
+
+    /// The mount with attributes that the cell's container cannot take off.
+    pub(crate) async fn locked(&self, cell: &Cell, access: Access, mount: MountFd) -> Result<OwnedFd, DriverError> {
+        let user_namespace = duplicate(&cell.user_namespace)?;
+        let channel = self.helper().order(&Order::Lock(access), vec![user_namespace, mount.into_owned()])?;
+        let (_, mut descriptors) = channel.answer("lock a mount").await?;
+        descriptors.pop().ok_or_else(|| DriverError::new(Code::Internal, "hull-init answered without the mount"))
     }
 }

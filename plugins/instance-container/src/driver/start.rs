@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hull_plugin::instance::{InstanceSpec, Started};
 use hull_plugin::{Code, DriverError, InstanceId, MountFd, ProcessFd};
-use instance_container::order::{CellOrder, FailureKind, Report};
+use instance_container::order::{Access, CellOrder, FailureKind, Report};
 
 use crate::config;
 use crate::console::{Console, Log, Session};
@@ -34,8 +34,9 @@ impl Container {
         config::check_raw(&spec.config)?;
         let order = config::start(&spec, uuid::Uuid::new_v4().to_string())?;
         let confinement = order.confinement.clone();
+        let root = self.locked(&prepared.cell, Access::ReadWrite, root).await?;
         let channel = &prepared.cell.channel;
-        channel.send(&CellOrder::Start(Box::new(order)), &[root.into_owned()]).await?;
+        channel.send(&CellOrder::Start(Box::new(order)), &[root]).await?;
         let booted = Booted::receive(channel, &spec.instance).await?;
         let running = Rc::new(self.take_over(&spec, &prepared, booted, confinement)?);
         self.deposit(&spec.instance, &running).await?;

@@ -11,6 +11,7 @@ mod cell;
 mod confine;
 mod failure;
 mod file;
+mod lock;
 mod mount;
 mod path;
 mod root;
@@ -71,6 +72,7 @@ fn child(order: Order, mut descriptors: Vec<OwnedFd>) -> ! {
         Order::File { place, path, work } => file::run(&reply, place, &path, work, descriptors),
         Order::Mount(point) => mount::attach(&reply, &point, descriptors),
         Order::Unmount { path } => mount::detach(&reply, &path, descriptors),
+        Order::Lock(access) => lock::run(&reply, access, descriptors),
     });
     if let Err(failure) = outcome {
         let _ = order::send(reply.as_fd(), &Report::Failed(failure), &[]); // the driver may be gone

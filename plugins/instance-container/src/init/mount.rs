@@ -3,38 +3,48 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use hull_sys::descriptor;
-use hull_sys::mount::{Depth, attribute, move_mount, restrict};
+use hull_sys::mount::move_mount;
 use instance_container::order::{self, MountPoint, Report};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, umount2};
 use nix::sched::CloneFlags;
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::boot::become_root;
 use crate::failure::{Doing, Outcome, refused};
+use crate::lock::{is_directory, lock};
 use crate::path::{enter, make_parents, open_in, parent, root_directory};
 
-/// Attaches below the present root directory.
+/// Attaches a locked mount below the present root directory.
 pub(crate) fn attach_at_start(point: &MountPoint, tree: &OwnedFd) -> Outcome {
     let what = || format!("mount at `{}`", point.path);
     let root = root_directory()?;
-    let directory = descriptor::mode(tree).doing(what)? & libc::S_IFMT == libc::S_IFDIR;
-    let target = mount_point(&root, &point.path, directory)?;
-    if point.read_only {
-        restrict(tree.as_fd(), attribute::READ_ONLY, Depth::This).doing(what)?;
-    }
+    let target = mount_point(&root, &point.path, is_directory(tree).doing(what)?)?;
     move_mount(tree.as_fd(), target.as_fd(), Path::new("")).doing(what)
 }
 
 /// In a running container.
 pub(crate) fn attach(reply: &OwnedFd, point: &MountPoint, descriptors: Vec<OwnedFd>) -> Outcome {
     let [init, tree] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| refused("mount: descriptors are missing"))?;
-    enter(&init, CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+    let tree = lock(&tree, point.access(), &init)?;
+    enter(&init, CloneFlags::CLONE_NEWNS)?;
     become_root()?;
-    attach_at_start(point, &tree)?;
+    if !is_attached(point, &tree)? {
+        attach_at_start(point, &tree)?;
+    }
     order::send(reply.as_fd(), &Report::Done, &[]).doing(|| "report".into())
+}
+
+/// Whether the same is there already. Whoever ordered it may not have heard the answer, nor its successor remember the order;
+/// once more would be a second mount on top, and unmounting would take away only that.
+fn is_attached(point: &MountPoint, tree: &OwnedFd) -> Outcome<bool> {
+    let what = || format!("look at `{}`", point.path);
+    let Ok(there) = open_in(&root_directory()?, Path::new(&point.path), OFlag::O_PATH, 0) else { return Ok(false) };
+    let (old, new) = (fstat(&there).doing(what)?, fstat(tree).doing(what)?);
+    let read_only = |fd| fstatvfs(fd).map(|status| status.flags().contains(FsFlags::ST_RDONLY)).doing(what);
+    Ok((old.st_dev, old.st_ino) == (new.st_dev, new.st_ino) && read_only(&there)? == read_only(tree)?)
 }
 
 /// In a running container; what is not mounted needs nothing.

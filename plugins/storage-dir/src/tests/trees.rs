@@ -79,10 +79,9 @@ pub(super) fn make_everything(root: &Path) {
     lchown(at("var/deep/absolute"), Some(5), Some(6)).unwrap();
     symlink("../../no/where", at("var/dangling")).unwrap();
     let node = |name: &str, kind, mode, device| mknod(&at(name), kind, Mode::from_bits_truncate(mode), device).unwrap();
-    node("dev/null", SFlag::S_IFCHR, 0o666, makedev(1, 3));
-    node("dev/loop300", SFlag::S_IFBLK, 0o660, makedev(7, 300));
-    chown(at("dev/loop300"), Some(0), Some(6)).unwrap();
+    node("dev/deleted", SFlag::S_IFCHR, 0o600, makedev(0, 0)); // as overlayfs says it
     node("dev/fifo", SFlag::S_IFIFO, 0o620, 0);
+    chown(at("dev/fifo"), Some(0), Some(6)).unwrap();
     let sparse = File::create(at("var/sparse")).unwrap();
     sparse.write_all_at(b"start", 0).unwrap();
     sparse.write_all_at(b"middle", 20 << 20).unwrap();
@@ -90,10 +89,20 @@ pub(super) fn make_everything(root: &Path) {
     File::create(at("var/only-a-hole")).unwrap().set_len(1 << 20).unwrap();
     fs::set_permissions(at("tmp"), Permissions::from_mode(0o1777)).unwrap();
     fs::set_permissions(at("empty"), Permissions::from_mode(0o2500)).unwrap();
-    for name in ["bin/su", "etc/shadow", "var/deep", "tmp", "dev/null", "dev/fifo"] {
+    for name in ["bin/su", "etc/shadow", "var/deep", "tmp", "dev/fifo"] {
         run("touch", &["-d", "@1234567890", at(name).to_str().unwrap()]);
     }
     run("touch", &["-h", "-d", "@1234567", at("var/dangling").to_str().unwrap()]);
+}
+
+/// Device nodes, one of them with two names: no image's arrive.
+pub(super) fn add_devices(root: &Path) {
+    let at = |name: &str| root.join(name);
+    let node = |name: &str, kind, mode, device| mknod(&at(name), kind, Mode::from_bits_truncate(mode), device).unwrap();
+    node("dev/null", SFlag::S_IFCHR, 0o666, makedev(1, 3));
+    node("etc/loop300", SFlag::S_IFBLK, 0o660, makedev(7, 300));
+    chown(at("etc/loop300"), Some(0), Some(6)).unwrap();
+    fs::hard_link(at("etc/loop300"), at("var/loop300")).unwrap();
 }
 
 /// ACLs, which squashfs cannot keep.

@@ -1,12 +1,12 @@
 //! Images of every format arrive with everything they had.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::images::{METADATA, lay_out, pack, squash};
 use super::pool::{TestPool, with_pool};
-use super::trees::{SPARSE_SIZE, add_acls, allocated, describe, make_everything};
+use super::trees::{SPARSE_SIZE, add_acls, add_devices, allocated, describe, make_everything};
 
 #[test]
 fn a_unified_tarball_keeps_everything_whatever_its_compression_and_format() {
@@ -89,6 +89,34 @@ async fn check_split(pool: &TestPool, image: &Path, metadata: &Path, rootfs: &Pa
     pool.unpack(&volume, metadata, Some(rootfs)).await.unwrap();
     assert_same(&image.join("rootfs"), &pool.volume(&volume).join("rootfs"), name);
     assert!(pool.volume(&volume).join("templates/hostname.tpl").exists());
+}
+
+#[test]
+fn device_nodes_are_left_out() {
+    with_pool(async |pool| {
+        let image = lay_out(pool.place.path(), "image", |root| {
+            make_everything(root);
+            add_devices(root);
+        });
+        let at = |name: &str| pool.place.path().join(name);
+        pack(&image, &at("unified"), &[], &["metadata.yaml", "templates", "rootfs"]);
+        pack(&image, &at("metadata"), &[], &["metadata.yaml", "templates"]);
+        pack(&image.join("rootfs"), &at("tarball"), &[], &["."]);
+        squash(&image.join("rootfs"), &at("squashfs"), &[]);
+        pool.unpack("image/unified", &at("unified"), None).await.unwrap();
+        for rootfs in ["tarball", "squashfs"] {
+            pool.unpack(&format!("image/{rootfs}"), &at("metadata"), Some(&at(rootfs))).await.unwrap();
+        }
+        for name in ["dev/null", "etc/loop300", "var/loop300"] {
+            fs::remove_file(image.join("rootfs").join(name)).unwrap();
+        }
+        for name in ["unified", "tarball", "squashfs"] {
+            let unpacked = pool.volume(&format!("image/{name}/rootfs"));
+            let named = describe(&unpacked).into_keys().collect::<Vec<_>>();
+            assert_eq!(named, describe(&image.join("rootfs")).into_keys().collect::<Vec<_>>(), "{name}");
+            assert!(fs::symlink_metadata(unpacked.join("dev/deleted")).unwrap().file_type().is_char_device());
+        }
+    });
 }
 
 #[test]
