@@ -181,7 +181,9 @@ impl Drop for UnderWay<'_> {
 impl Kind {
     fn of(call: &ApiCall) -> Self {
         match call.method.as_str() {
-            "GET" | "HEAD" if call.upgrade.is_some() => Self::Takes,
+            "GET" if call.upgrade.as_deref().is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) => {
+                Self::Takes
+            }
             "GET" | "HEAD" => Self::Reads,
             _ => Self::Changes,
         }

@@ -57,6 +57,9 @@ fn called_as(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
+/// What LXD's client knows beside the user's own aliases.
+const SHELL: &str = "exec @ARGS@ -- su -l";
+
 /// Replaces the first words by the alias that matches most of them. `@ARGS@` marks where the rest goes, at the end otherwise.
 fn expanded(words: Vec<String>, settings: &Settings) -> Vec<String> {
     let Some(start) = words.iter().skip(1).position(|word| !word.starts_with('-')).map(|index| index + 1) else {
@@ -67,7 +70,9 @@ fn expanded(words: Vec<String>, settings: &Settings) -> Vec<String> {
         let matches = words[start..].iter().map(String::as_str).take(parts.len()).eq(parts.iter().copied());
         (matches && !parts.is_empty()).then_some((parts.len(), target))
     });
-    let Some((length, target)) = matching.max_by_key(|(length, _)| *length) else { return words };
+    let built_in = (words[start] == "shell").then_some((1, SHELL));
+    let own = matching.max_by_key(|(length, _)| *length).map(|(length, target)| (length, target.as_str()));
+    let Some((length, target)) = own.or(built_in) else { return words };
     let rest = &words[start + length..];
     let mut result = words[..start].to_vec();
     let mut placed = false;
@@ -182,7 +187,6 @@ mod tests {
     #[test]
     fn aliases_take_their_arguments_with_them() {
         let mut settings = Settings::default();
-        settings.aliases.insert("shell".into(), "exec @ARGS@ -- su -l".into());
         settings.aliases.insert("ll".into(), "list -c n".into());
         assert_eq!(expanded(words("hull shell c1"), &settings), words("hull exec c1 -- su -l"));
         assert_eq!(expanded(words("hull -q ll c1"), &settings), words("hull -q list -c n c1"));

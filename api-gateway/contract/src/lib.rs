@@ -5,7 +5,7 @@
 //! connections that are open. No bulk byte travels in these messages: bodies above [`INLINE`] bytes and all streams are
 //! descriptors.
 
-use hull_wire::{FileFd, RequestId, SocketFd, StreamFd};
+use hull_wire::{FileFd, ProcessFd, RequestId, SocketFd, StreamFd};
 use serde::{Deserialize, Serialize};
 
 /// The largest body that travels inside a message, in bytes. Leaves room for headers in a 64 KiB frame.
@@ -130,6 +130,8 @@ pub enum Upgrade {
     /// empty text message followed by a close. `input`: what the client sends is written there; an empty text message
     /// closes it. A terminal comes as both.
     Stream { output: Option<StreamFd>, input: Option<StreamFd> },
+    /// The same for the terminal of a process: what others write after its end is not sent.
+    Terminal { terminal: StreamFd, process: ProcessFd },
     /// A websocket of text messages, each one packet of this `SOCK_SEQPACKET` socket, both ways. Its end closes the
     /// websocket and the other way round.
     Messages(SocketFd),

@@ -99,13 +99,19 @@ pub(crate) async fn finish(
             become_websocket(connection, key, reply.headers).await?;
             Box::pin(websocket::bridge_stream(&connection.socket, &mut connection.inbox, output, input)).await
         }
+        (Upgrade::Terminal { terminal, process }, Some(key)) => {
+            let terminal = Descriptor::new(terminal.into_owned())?;
+            let process = Descriptor::new(process.into_owned())?;
+            become_websocket(connection, key, reply.headers).await?;
+            Box::pin(websocket::bridge_terminal(&connection.socket, &mut connection.inbox, terminal, process)).await
+        }
         (Upgrade::Messages(socket), Some(key)) => {
             let packets = Descriptor::new(socket.into_owned())?;
             become_websocket(connection, key, reply.headers).await?;
             Box::pin(websocket::bridge_messages(&connection.socket, &mut connection.inbox, packets)).await
         }
         (Upgrade::Raw { .. }, Some(_)) => return Err(Refusal::bad("this resource is not a websocket").into()),
-        (Upgrade::Stream { .. } | Upgrade::Messages(_), None) => {
+        (Upgrade::Stream { .. } | Upgrade::Terminal { .. } | Upgrade::Messages(_), None) => {
             return Err(Refusal::new(426, "this resource is a websocket: ask for `Upgrade: websocket`").into());
         }
     };

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
@@ -16,6 +17,8 @@ use crate::descriptor::{Descriptor, helper, wait_ready, write_file};
 /// How long a helper waits for the client before it leaves waiting to the event loop, in milliseconds.
 const PATIENCE: u16 = 20;
 /// The size asked for pipes that bodies go through; the kernel may give less.
+/// How long a helper stays with one connection: they are few, and others wait for one.
+const TURN: Duration = Duration::from_millis(50);
 const PIPE_SIZE: i32 = 1024 * 1024;
 const MOST_AT_ONCE: usize = 1024 * 1024;
 
@@ -45,7 +48,8 @@ pub(crate) async fn send_file(socket: &Descriptor, file: OwnedFd, start: u64, le
 
 fn send_while_taken(file: &OwnedFd, target: &OwnedFd, mut position: u64, end: u64) -> io::Result<u64> {
     use nix::sys::sendfile::sendfile;
-    while position < end {
+    let begun = Instant::now();
+    while position < end && begun.elapsed() < TURN {
         let mut offset = i64::try_from(position).map_err(io::Error::other)?;
         let count = usize::try_from(end - position).unwrap_or(usize::MAX).min(MOST_AT_ONCE);
         match sendfile(target, file, Some(&mut offset), count) {
@@ -108,7 +112,8 @@ enum Supply {
 
 fn store_while_coming(pipe: &OwnedFd, file: &OwnedFd) -> io::Result<Supply> {
     let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-    loop {
+    let begun = Instant::now();
+    while begun.elapsed() < TURN {
         match splice(pipe, None, file, None, MOST_AT_ONCE, flags) {
             Ok(0) => return Ok(Supply::Ended),
             Ok(_) | Err(Errno::EINTR) => {}
@@ -122,11 +127,13 @@ fn store_while_coming(pipe: &OwnedFd, file: &OwnedFd) -> io::Result<Supply> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(Supply::Paused)
 }
 
 fn copy_while_coming(pipe: &OwnedFd, file: &OwnedFd) -> io::Result<Supply> {
     let mut buffer = vec![0; 64 * 1024];
-    while wait_ready(pipe.as_fd(), PollFlags::POLLIN, PATIENCE.into())? {
+    let begun = Instant::now();
+    while begun.elapsed() < TURN && wait_ready(pipe.as_fd(), PollFlags::POLLIN, PATIENCE.into())? {
         match nix::unistd::read(pipe, &mut buffer) {
             Ok(0) => return Ok(Supply::Ended),
             Ok(length) => write_file(file.as_fd(), &buffer[..length])?,

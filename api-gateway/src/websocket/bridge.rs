@@ -4,13 +4,15 @@
 //! descriptor stops `receive`, a slow client stops `send`: nothing is buffered beyond one piece each way.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::PollFlags;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::connection::Inbox;
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, is_ready};
 use crate::websocket::frame::{self, NORMAL, NOT_UTF8, Opcode, TOO_BIG};
 use crate::websocket::outbox::{Control, Outbox};
 use crate::websocket::receiver::{Ended, Received, Receiver};
@@ -23,8 +25,12 @@ const COPIED: usize = 16 * 1024;
 const FULL: usize = 64 * 1024;
 /// Room on both sides of a stream that goes fast, in bytes; the kernel may give less.
 const WIDE: usize = 1024 * 1024;
+/// What a control websocket says for a client that cannot.
+const KILL: &str = r#"{"command":"signal","signal":9}"#;
 /// The largest message for a packet socket: less than its default buffer.
 const MAX_MESSAGE: usize = 128 * 1024;
+/// The most that is sent of a terminal after the end of its process: more than a terminal holds.
+const REST: usize = 256 * 1024;
 /// How long the client has to answer a close.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -43,6 +49,17 @@ pub(crate) async fn bridge_stream(
     bridge(socket, inbox, &output, Input::Stream(input)).await
 }
 
+/// Bridges binary frames to the terminal of a process; see `Upgrade::Terminal`.
+pub(crate) async fn bridge_terminal(
+    socket: &Descriptor,
+    inbox: &mut Inbox,
+    terminal: Descriptor,
+    process: Descriptor,
+) -> io::Result<()> {
+    let input = Descriptor::new(terminal.shared().try_clone()?)?;
+    bridge(socket, inbox, &Output::Terminal(terminal, process), Input::Stream(Some(input))).await
+}
+
 /// Bridges text messages to the packets of a socket; see `Upgrade::Messages`.
 pub(crate) async fn bridge_messages(socket: &Descriptor, inbox: &mut Inbox, packets: Descriptor) -> io::Result<()> {
     let output = Output::Packets(packets);
@@ -54,6 +71,8 @@ pub(crate) async fn bridge_messages(socket: &Descriptor, inbox: &mut Inbox, pack
 enum Output {
     Pipe(Descriptor),
     Stream(Descriptor),
+    /// With the process whose terminal it is.
+    Terminal(Descriptor, Descriptor),
     Packets(Descriptor),
     Nothing,
 }
@@ -106,6 +125,7 @@ async fn bridge(socket: &Descriptor, inbox: &mut Inbox, output: &Output, input: 
 /// Sends what `output` gives until its end or until a close is due.
 async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Result<()> {
     let (mut buffer, mut wide) = (Vec::new(), false);
+    let mut rest = REST;
     loop {
         while let Some(control) = outbox.take() {
             match control {
@@ -116,7 +136,7 @@ async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Resu
         let piece = tokio::select! {
             biased;
             () = outbox.changed() => continue,
-            piece = output.next(&mut buffer) => piece?,
+            piece = output.next(&mut buffer, &mut rest) => piece?,
         };
         match (piece, output) {
             (Some(Piece::InPipe(pipe, length)), _) => {
@@ -137,7 +157,7 @@ async fn send(socket: &Descriptor, output: &Output, outbox: &Outbox) -> io::Resu
                     tokio::task::yield_now().await;
                 }
             }
-            (None, Output::Pipe(_) | Output::Stream(_)) => {
+            (None, Output::Pipe(_) | Output::Stream(_) | Output::Terminal(..)) => {
                 send_frame(socket, Opcode::Text, b"").await?;
                 outbox.close(NORMAL);
             }
@@ -158,7 +178,8 @@ fn widen(pipe: &Descriptor, socket: &Descriptor, waiting: usize, wide: &mut bool
 
 impl Output {
     /// What is next, in `buffer` unless it says otherwise; `None` at the end.
-    async fn next(&self, buffer: &mut Vec<u8>) -> io::Result<Option<Piece<'_>>> {
+    /// `rest`: so much more is sent of a terminal whose process has ended.
+    async fn next(&self, buffer: &mut Vec<u8>, rest: &mut usize) -> io::Result<Option<Piece<'_>>> {
         match self {
             Output::Pipe(pipe) => match pipe.filled().await? {
                 0 => Ok(None),
@@ -168,6 +189,22 @@ impl Output {
             Output::Stream(stream) => {
                 stream.readable().await?;
                 read(stream, PIECE, buffer).await
+            }
+            Output::Terminal(terminal, process) => {
+                tokio::select! {
+                    biased;
+                    ended = process.readable() => ended?,
+                    readable = terminal.readable() => {
+                        readable?;
+                        return read(terminal, PIECE, buffer).await;
+                    }
+                }
+                if !is_ready(terminal.shared().as_fd(), PollFlags::POLLIN)? {
+                    return Ok(None);
+                }
+                let piece = read(terminal, (*rest).min(PIECE), buffer).await?;
+                *rest -= if let Some(Piece::Buffered(length)) = piece { length } else { 0 };
+                Ok(piece)
             }
             Output::Packets(packets) => Ok(packets.receive_packet(buffer).await?.map(Piece::Buffered)),
             Output::Nothing => std::future::pending().await,
@@ -204,7 +241,10 @@ async fn receive(
                 tokio::select! {
                     received = inbox.receive(socket, PIECE) => match received {
                         Ok(1..) => {}
-                        Ok(0) | Err(_) => return Ok(Over::Gone),
+                        Ok(0) | Err(_) => {
+                            input.vanished().await;
+                            return Ok(Over::Gone);
+                        }
                     },
                     () = input.unwanted() => {
                         input.close();
@@ -220,7 +260,10 @@ async fn receive(
                 let taken = tokio::select! {
                     biased;
                     taken = input.take(&inbox.filled()[..length], ended) => taken?,
-                    () = socket.gone() => return Ok(Over::Gone),
+                    () = socket.gone() => {
+                        input.vanished().await;
+                        return Ok(Over::Gone);
+                    }
                 };
                 if let Err(code) = taken {
                     return Ok(Over::Close(code));
@@ -235,6 +278,13 @@ async fn receive(
 }
 
 impl Input<'_> {
+    /// The client is gone without a word: as in LXD, its command is not to go on for nobody.
+    async fn vanished(&mut self) {
+        if let Input::Packets { to, .. } = self {
+            let _ = to.write_all(KILL.as_bytes()).await; // its other end may have gone as well
+        }
+    }
+
     /// Takes content; the inner error is a code to close the websocket with.
     async fn take(&mut self, content: &[u8], ended: Option<Ended>) -> io::Result<Result<(), u16>> {
         match self {

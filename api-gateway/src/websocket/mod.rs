@@ -6,6 +6,6 @@ mod handshake;
 mod outbox;
 mod receiver;
 
-pub(crate) use bridge::{bridge_messages, bridge_stream};
+pub(crate) use bridge::{bridge_messages, bridge_stream, bridge_terminal};
 pub(crate) use handshake::accept_key;
 pub(crate) use receiver::{Received, Receiver};

@@ -30,7 +30,7 @@ pub(crate) fn sync<T: Serialize>(metadata: &T) -> Reply {
 /// The same with the tag of what a PUT may change.
 pub(crate) fn sync_tagged<T: Serialize>(metadata: &T, writable: &impl Serialize) -> Reply {
     let mut response = sync(metadata)?;
-    if let Ok(tag) = HeaderValue::from_str(&etag_of(writable)) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", etag_of(writable))) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     Ok(response)

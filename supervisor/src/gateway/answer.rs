@@ -84,7 +84,8 @@ impl Answerer {
             )
             .await;
         };
-        let request = match request_of(call) {
+        let arriving = Arriving { connections: self.connections.clone(), token: call.token };
+        let request = match request_of(call, arriving) {
             Ok(mut request) => {
                 request.extensions_mut().insert(peer);
                 request
@@ -119,7 +120,7 @@ impl Drop for Noted {
     }
 }
 
-fn request_of(call: ApiCall) -> http::Result<Request<Body>> {
+fn request_of(call: ApiCall, arriving: Arriving) -> http::Result<Request<Body>> {
     let mut builder = Request::builder().method(call.method.as_str()).uri(call.target);
     for (name, value) in &call.headers {
         builder = builder.header(name, value);
@@ -128,9 +129,22 @@ fn request_of(call: ApiCall) -> http::Result<Request<Body>> {
         CallBody::Empty => builder.body(Body::empty()),
         CallBody::Inline(bytes) => builder.body(Body::from(bytes)),
         CallBody::Stream { stream, length } => {
-            let upload = Arc::new(Mutex::new(Some(UploadStream { stream, length })));
+            let upload = Arc::new(Mutex::new(Some(UploadStream { stream, length, arriving })));
             builder.extension(PendingUpload(upload)).body(Body::empty())
         }
+    }
+}
+
+/// Whether the connection is open that a large body comes from: a pipe ends in the same way when the client has sent all
+/// and when it has gone, and the gateway tells of the latter first.
+pub(crate) struct Arriving {
+    connections: Connections,
+    token: Token,
+}
+
+impl Arriving {
+    pub(crate) fn is_open(&self) -> bool {
+        self.connections.peer(self.token).is_some()
     }
 }
 

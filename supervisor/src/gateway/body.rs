@@ -4,15 +4,16 @@ use std::io;
 
 use hull_wire::StreamFd;
 
+use super::answer::Arriving;
 use crate::sys::read_pipe;
 
 /// A body that the gateway writes into a pipe while the request is handled. Taken from the request's extensions; dropped,
 /// the rest of the body is thrown away.
-#[derive(Debug)]
 pub(crate) struct UploadStream {
     pub(crate) stream: StreamFd,
     /// As the client announced it.
     pub(crate) length: Option<u64>,
+    pub(crate) arriving: Arriving,
 }
 
 impl UploadStream {

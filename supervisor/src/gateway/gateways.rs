@@ -20,6 +20,9 @@ use crate::plugins::chain;
 /// The shortest life that counts as one: a gateway that ends sooner is started again only after a pause.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
+/// How often a gateway is asked whether it is well, and how often in a row it may be silent.
+const LOOK: Duration = Duration::from_secs(5);
+const SILENT: u32 = 3;
 /// What a gateway of an earlier hulld has to end.
 const DYING: Duration = Duration::from_secs(2);
 
@@ -193,7 +196,25 @@ impl Gateways {
             self.0.current.send_replace(Some(gateway.clone()));
         }
         self.0.tasks.spawn(self.clone().bury(gateway.clone()));
+        self.0.tasks.spawn(self.clone().keep_well(gateway.clone()));
         gateway
+    }
+
+    /// One that hangs would keep everybody from the API: it is ended, and another started.
+    async fn keep_well(self, gateway: Arc<Gateway>) {
+        let is_there = || self.all().iter().any(|one| one.number == gateway.number);
+        let mut silent = 0;
+        while is_there() && !self.0.stop.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.0.stop.cancelled() => return,
+            }
+            silent = if gateway.is_well().await { 0 } else { silent + 1 };
+            if silent == SILENT && is_there() {
+                tracing::warn!(gateway = gateway.number, "the gateway does not answer; ending it");
+                gateway.kill();
+            }
+        }
     }
 
     async fn bury(self, gateway: Arc<Gateway>) {

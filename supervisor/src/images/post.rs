@@ -22,7 +22,13 @@ pub(super) async fn post(hull: Hull, request: Request) -> Reply {
         return from_document(hull, parsed(&bytes)?);
     }
     let sinks = match take_upload(request.extensions()) {
-        Some(upload) => upload::receive(&hull, upload.stream, &content_type).await?,
+        Some(upload) => {
+            let sinks = upload::receive(&hull, upload.stream, &content_type).await?;
+            if !upload.arriving.is_open() {
+                return Err(ApiError::bad_request("The image did not arrive whole: its client went away"));
+            }
+            sinks
+        }
         None => {
             let Body(bytes) = Body::from_request(request, &()).await?;
             // Clients that do not say what they send: a document parses, an image does not.

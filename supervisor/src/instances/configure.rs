@@ -80,6 +80,8 @@ pub(super) fn merged(record: &Record, patch: &serde_json::Value) -> Result<Insta
     let fields = crate::api::object(patch)?;
     for (key, change) in fields {
         match (value.get_mut(key), change) {
+            // What a client's language has no value for; nothing is taken away by that.
+            (_, serde_json::Value::Null) => {}
             // Keys are merged one by one, devices as wholes.
             (Some(serde_json::Value::Object(now)), serde_json::Value::Object(change)) => now.extend(change.clone()),
             _ => value[key] = change.clone(),

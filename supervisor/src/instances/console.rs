@@ -55,9 +55,11 @@ pub(super) async fn attach(hull: &Hull, entry: Arc<Entry>, post: InstanceConsole
         ..Spec::task("Showing console", "instances", url.clone()).also("containers", url)
     };
     let hull_for_task = hull.clone();
-    hull.operations.start_with(spec, metadata, Some(Websockets::new(websockets)), move |_| async move {
-        serve(&hull_for_task, &entry, control).await;
-        Ok(())
+    hull.operations.start_with(spec, metadata, Some(Websockets::new(websockets)), move |operation| async move {
+        tokio::select! {
+            () = serve(&hull_for_task, &entry, control) => Ok(()),
+            () = operation.given_up() => Err(ApiError::bad_request("The operation was cancelled")),
+        }
     })
 }
 

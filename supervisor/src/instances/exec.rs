@@ -8,7 +8,7 @@ use axum::response::Response;
 use hull_api::InstanceExecPost;
 use hull_gateway_contract::Upgrade;
 use hull_plugin::instance::{ExecSpec, ExecStreams, Executed, TerminalSize};
-use hull_plugin::{Code, ConfigMap, DriverError, OperationId, SocketFd, StreamFd};
+use hull_plugin::{Code, ConfigMap, DriverError, OperationId, ProcessFd, SocketFd, StreamFd};
 use hull_sys::message;
 use serde_json::{Map, Value, json};
 
@@ -57,7 +57,8 @@ impl Command {
             Ok(mut executed) => {
                 let ends = {
                     let mut streams = executed_streams(&mut executed);
-                    self.data_ends(executed.terminal.as_ref(), Some(&mut streams))?
+                    let terminal = executed.terminal.as_ref().map(|terminal| (terminal, &executed.process));
+                    self.data_ends(terminal, Some(&mut streams))?
                 };
                 (ends, Following::new(executed, Some(control)).map_err(no_descriptor)?)
             }
@@ -158,13 +159,18 @@ impl Command {
     /// The websockets by LXD's names: `0` alone for a terminal, else `0`, `1` and `2`. Without streams they end at once.
     fn data_ends(
         &self,
-        terminal: Option<&StreamFd>,
+        terminal: Option<(&StreamFd, &ProcessFd)>,
         streams: Option<&mut [Option<StreamFd>; 3]>,
     ) -> Result<Vec<(&'static str, Upgrade)>, ApiError> {
         if self.post.interactive {
-            let copy = || terminal.map_or_else(ended_stream, StreamFd::try_clone).map_err(no_descriptor);
-            let input = terminal.is_some().then(copy).transpose()?;
-            return Ok(vec![("0", Upgrade::Stream { output: Some(copy()?), input })]);
+            let upgrade = match terminal {
+                Some((terminal, process)) => Upgrade::Terminal {
+                    terminal: terminal.try_clone().map_err(no_descriptor)?,
+                    process: process.try_clone().map_err(no_descriptor)?,
+                },
+                None => Upgrade::Stream { output: Some(ended_stream().map_err(no_descriptor)?), input: None },
+            };
+            return Ok(vec![("0", upgrade)]);
         }
         let mut taken = streams.map(std::mem::take).unwrap_or_default();
         let mut output = |index: usize| taken[index].take().map_or_else(ended_stream, Ok).map_err(no_descriptor);

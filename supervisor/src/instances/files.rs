@@ -2,6 +2,7 @@
 //! the instance: hulld opens no path of a tenant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,6 +18,8 @@ use crate::gateway::descriptor_response;
 use crate::hull::Hull;
 
 /// The longest list of names in a directory, in bytes of JSON.
+/// How long a request waits for another verb on a stopped instance.
+const OTHERS: Duration = Duration::from_secs(30);
 const LONGEST_LISTING: u64 = 16 << 20;
 
 /// `GET /1.0/instances/NAME/files?path=`
@@ -76,7 +79,7 @@ async fn with_files<T>(
     if !matches!(entry.live(), Live::Stopped) {
         return work(&at(None)).await;
     }
-    let _busy = entry.claim("files")?;
+    let _busy = entry.claim_within(OTHERS, "files").await?;
     let operation = OperationId::random();
     let result = match mounted_root(hull, entry, &operation).await {
         Ok(root) => work(&at(Some(root))).await,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
@@ -22,9 +23,9 @@ use crate::state::{Database, StateError};
 /// How many instances follow a change of their profile at once.
 const FOLLOWERS: usize = 8;
 /// How long a change of a profile waits for another verb on an instance.
-const OTHERS: std::time::Duration = std::time::Duration::from_secs(30);
+const OTHERS: Duration = Duration::from_secs(30);
 /// How long requests wait for the recovery of their instance.
-const RECOVERY: std::time::Duration = std::time::Duration::from_secs(30);
+const RECOVERY: Duration = Duration::from_secs(30);
 
 /// Every instance.
 pub(crate) struct Instances {
@@ -200,6 +201,14 @@ impl Entry {
         self.claims.claim_when_free(verb).await
     }
 
+    /// The same, for a bounded time.
+    pub(super) async fn claim_within(&self, patience: Duration, verb: &'static str) -> Result<Busy, ApiError> {
+        match tokio::time::timeout(patience, self.claim_when_free(verb)).await {
+            Ok(claimed) => claimed,
+            Err(_) => self.claim(verb),
+        }
+    }
+
     /// The verb that is at work on it.
     pub(super) fn verb(&self) -> Option<&'static str> {
         self.claims.holder()
@@ -337,10 +346,9 @@ impl Instances {
 
 /// Who is at work on the instance is waited for; who is not done by then leaves it as it was given.
 async fn follow(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiError> {
-    let _busy = match tokio::time::timeout(OTHERS, entry.claim_when_free("update")).await {
-        Ok(Ok(busy)) => busy,
-        Ok(Err(_)) => return Ok(()), // deleted
-        Err(_) => entry.claim("update")?,
+    let _busy = match entry.claim_within(OTHERS, "update").await {
+        Err(error) if error.status == http::StatusCode::NOT_FOUND => return Ok(()), // deleted
+        claimed => claimed?,
     };
     configure::follow_profiles(hull, entry).await
 }

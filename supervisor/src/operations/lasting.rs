@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use chrono::{DateTime, Utc};
 use hull_gateway_contract::Upgrade;
-use hull_plugin::{OperationId, SocketFd, StreamFd};
+use hull_plugin::{OperationId, ProcessFd, SocketFd, StreamFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,6 +77,7 @@ enum Shape {
     Output,
     Input,
     Both,
+    Terminal,
     Messages,
     /// Of a kind that does not last.
     Other,
@@ -87,6 +88,7 @@ pub(super) fn end_record(secret: &str, end: &Upgrade) -> EndRecord {
         Upgrade::Stream { output: Some(_), input: Some(_) } => Shape::Both,
         Upgrade::Stream { output: Some(_), input: None } => Shape::Output,
         Upgrade::Stream { output: None, input: Some(_) } => Shape::Input,
+        Upgrade::Terminal { .. } => Shape::Terminal,
         Upgrade::Messages(_) => Shape::Messages,
         Upgrade::Stream { output: None, input: None } | Upgrade::Raw { .. } => Shape::Other,
     };
@@ -97,6 +99,7 @@ pub(super) fn end_record(secret: &str, end: &Upgrade) -> EndRecord {
 pub(super) fn descriptors(end: &Upgrade) -> Result<Vec<OwnedFd>, ApiError> {
     let borrowed: Vec<BorrowedFd> = match end {
         Upgrade::Stream { output, input } => [output, input].into_iter().flatten().map(AsFd::as_fd).collect(),
+        Upgrade::Terminal { terminal, process } => vec![terminal.as_fd(), process.as_fd()],
         Upgrade::Messages(socket) => vec![socket.as_fd()],
         Upgrade::Raw { stream, .. } => vec![stream.as_fd()],
     };
@@ -111,6 +114,7 @@ fn restored(shape: Shape, descriptors: Vec<OwnedFd>) -> Option<Upgrade> {
         Shape::Output => Upgrade::Stream { output: Some(stream()?), input: None },
         Shape::Input => Upgrade::Stream { output: None, input: Some(stream()?) },
         Shape::Both => Upgrade::Stream { output: Some(stream()?), input: Some(stream()?) },
+        Shape::Terminal => Upgrade::Terminal { terminal: stream()?, process: ProcessFd::new(descriptors.next()?) },
         Shape::Messages => Upgrade::Messages(SocketFd::new(descriptors.next()?)),
         Shape::Other => return None,
     };

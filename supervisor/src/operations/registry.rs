@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::events::Bus;
 use crate::keeper::KeeperClient;
 
 /// How long an ended operation can still be asked for.
+/// How long a client has to connect the websockets of its operation.
+const CONNECTING: Duration = Duration::from_secs(30);
 const REMEMBERED: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +87,8 @@ struct Operation {
     now: watch::Sender<Now>,
     cancel: CancellationToken,
     websockets: Option<Arc<Websockets>>,
+    /// Its client never came.
+    abandoned: AtomicBool,
     fate: Fate,
     /// Held from the moment its result is taken from where a next supervisor would find it.
     finishing: Mutex<Option<OwnedRwLockReadGuard<()>>>,
@@ -146,7 +151,7 @@ impl Handle {
         &self.operation.cancel
     }
 
-    /// Resolves when the client has cancelled the operation; what is cut off then is the caller's to say.
+    /// Resolves when the client has cancelled the operation, or never came; what is cut off then is the caller's to say.
     pub(crate) async fn given_up(&self) {
         self.operation.cancel.cancelled().await;
     }
@@ -196,6 +201,10 @@ impl Handle {
         let mut now = self.operation.now.borrow().clone();
         (now.updated_at, now.may_cancel) = (Utc::now(), false);
         match result {
+            _ if self.operation.abandoned.load(Ordering::Relaxed) => {
+                now.status = Status::Failure;
+                now.error = "Timed out waiting for websockets to connect".to_owned();
+            }
             Ok(()) => now.status = Status::Success,
             Err(error) => {
                 let cancelled = self.operation.cancel.is_cancelled();
@@ -229,8 +238,19 @@ impl Operation {
             now: watch::Sender::new(now),
             cancel: CancellationToken::new(),
             websockets,
+            abandoned: AtomicBool::new(false),
             fate: Fate::Cut,
             finishing: Mutex::default(),
+        }
+    }
+
+    /// Gives it up if the client does not connect its websockets.
+    async fn expect_client(&self, websockets: &Websockets) {
+        let mut now = self.now.subscribe();
+        let ended = now.wait_for(|now| now.status.is_final());
+        if tokio::time::timeout(CONNECTING, ended).await.is_err() && websockets.are_missing() {
+            self.abandoned.store(true, Ordering::Relaxed);
+            self.cancel.cancel();
         }
     }
 
@@ -335,6 +355,7 @@ impl Registry {
             now: watch::Sender::new(record.now),
             cancel: CancellationToken::new(),
             websockets: Some(websockets),
+            abandoned: AtomicBool::new(false),
             fate: Fate::GoesOn,
             finishing: Mutex::default(),
         };
@@ -396,6 +417,10 @@ impl Registry {
         let handle = Handle { operation: operation.clone(), registry: self.clone() };
         handle.announce();
         let task = work(handle.clone());
+        if let Some(websockets) = operation.websockets.clone() {
+            let operation = operation.clone();
+            self.tasks.spawn(async move { operation.expect_client(&websockets).await });
+        }
         self.tasks.spawn(async move {
             // In a task of its own, so that a panic ends this operation and is told to its client.
             let result = tokio::spawn(task).await;

@@ -36,6 +36,12 @@ impl Websockets {
         Some(end)
     }
 
+    /// Whether somebody may still come. The control of a command is not needed: not every client connects it.
+    pub(super) fn are_missing(&self) -> bool {
+        let needed = |end: &Upgrade| self.kept.is_none() || !matches!(end, Upgrade::Messages(_));
+        locked(&self.ends).values().any(needed)
+    }
+
     /// Nobody will come any more.
     pub(super) async fn release(&self) {
         let left: Vec<String> = locked(&self.ends).drain().map(|(secret, _)| secret).collect();

@@ -37,7 +37,12 @@ pub(super) async fn hold(hull: &Hull, deadline: Instant) -> Result<DateTime<Utc>
         let (held_at, held_until) = (Utc::now(), now + HELD);
         match gateways.hold(HELD).await {
             Err(busy) if Instant::now() >= deadline => return Err(refused(&busy)),
-            Err(_) => continue,
+            Err(_) => {
+                // What is not a change is not named, but waited for in the same way.
+                insisted = true;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             Ok(()) => {}
         }
         while !hull.operations.busy().is_empty() && Instant::now() < held_until {

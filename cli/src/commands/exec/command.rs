@@ -124,8 +124,10 @@ async fn attach(server: &Server, operation: &Operation, interactive: bool, disab
     if interactive {
         let Socket { sender, receiver } = first;
         let _input = AbortOnDropHandle::new(tokio::spawn(copy_in(sender, disable_stdin)));
-        copy_out(receiver, tokio::io::stdout()).await?;
-        return end.await;
+        // At the same time: who reads slowly would ask when the operation is forgotten.
+        let (out, end) = tokio::join!(copy_out(receiver, tokio::io::stdout()), end);
+        out?;
+        return end;
     }
     let stdout = server.websocket(operation, &secret("1")?).await?;
     let stderr = server.websocket(operation, &secret("2")?).await?;

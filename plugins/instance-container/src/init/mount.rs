@@ -52,7 +52,11 @@ pub(crate) fn detach(reply: &OwnedFd, path: &str, descriptors: Vec<OwnedFd>) -> 
     let [init] = <[OwnedFd; 1]>::try_from(descriptors).map_err(|_| refused("unmount: a descriptor is missing"))?;
     enter(&init, CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
     become_root()?;
-    let (directory, name) = parent(&root_directory()?, path)?;
+    let root = root_directory()?;
+    if let Err(Errno::ENOENT | Errno::ENOTDIR) = open_in(&root, Path::new(path), OFlag::O_PATH, 0) {
+        return order::send(reply.as_fd(), &Report::Done, &[]).doing(|| "report".into());
+    }
+    let (directory, name) = parent(&root, path)?;
     let what = || format!("unmount `{path}`");
     // The name is taken relative to the directory already found: no link can change in between.
     nix::unistd::fchdir(directory.as_fd()).doing(what)?;
