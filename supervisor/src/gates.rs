@@ -43,7 +43,7 @@ impl Gates {
     }
 
     /// `None`: somebody is at work there.
-    fn try_alone(&self, site: Site) -> Option<Alone> {
+    pub(crate) fn try_alone(&self, site: Site) -> Option<Alone> {
         self.lock(site).try_write_owned().ok().map(Alone)
     }
 

@@ -1,6 +1,6 @@
 //! Deleting an image: its volumes in all pools, its files, its record and aliases. Instances made from it do not need it.
 
-use hull_plugin::{Code, Fingerprint, OperationId, PoolName};
+use hull_plugin::{Fingerprint, OperationId, PoolName};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::gates::Site;
 use crate::hull::Hull;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
+use crate::storage::remove_recorded;
 
 pub(super) async fn delete(hull: &Hull, fingerprint: &Fingerprint) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Images).await;
@@ -47,12 +48,9 @@ impl Plan for DeleteImage {
         if step == "files" {
             return Ok(hull.images.directory.remove(&self.image.fingerprint)?);
         }
-        for name in &self.pools {
-            let Some(pool) = hull.storage.find(name.as_str()) else { continue };
-            match hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.image.volume()).await {
-                Err(error) if error.code == Code::NotFound => {}
-                other => other?,
-            }
+        for pool in &self.pools {
+            // One by one: if another pool fails, the image stays whole, and is unpacked here again when it is needed.
+            remove_recorded(hull, pool, &self.image.volume(), operation).await?;
         }
         Ok(())
     }

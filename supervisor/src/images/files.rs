@@ -92,9 +92,13 @@ impl ImageDirectory {
         self.directory.sync_all().map_err(|error| self.error("make new names durable", error))
     }
 
+    /// With the first file the image is gone: the other, if it cannot be removed now, is swept at the next start.
     pub(super) fn remove(&self, fingerprint: &Fingerprint) -> Result<(), FilesError> {
         self.unlink(Path::new(&metadata_name(fingerprint)))?;
-        self.unlink(Path::new(&rootfs_name(fingerprint)))
+        if let Err(error) = self.unlink(Path::new(&rootfs_name(fingerprint))) {
+            tracing::warn!(%fingerprint, error = crate::plugins::chain(&error), "a file of a removed image stays");
+        }
+        Ok(())
     }
 
     pub(super) fn opened(&self, fingerprint: &Fingerprint, split: bool) -> Result<Opened, FilesError> {
@@ -222,6 +226,24 @@ mod tests {
         directory.remove(&fingerprint("a")).unwrap();
         directory.remove(&fingerprint("a")).unwrap();
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_image_is_whole_or_gone_whichever_file_cannot_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = ImageDirectory::open(folder.path()).unwrap();
+        let (first, second) = (folder.path().join("a".repeat(64)), folder.path().join("a".repeat(64) + ".rootfs"));
+        std::fs::create_dir(&first).unwrap();
+        std::fs::write(&second, "root").unwrap();
+        assert!(directory.remove(&fingerprint("a")).is_err());
+        assert!(second.exists(), "nothing is lost of an image that stays");
+
+        std::fs::remove_dir(&first).unwrap();
+        std::fs::remove_file(&second).unwrap();
+        std::fs::write(&first, "meta").unwrap();
+        std::fs::create_dir(&second).unwrap();
+        directory.remove(&fingerprint("a")).unwrap();
+        assert!(!first.exists());
     }
 
     #[test]

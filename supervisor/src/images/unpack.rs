@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use hull_plugin::storage::{ContentKind, NewVolume, VolumeSource};
-use hull_plugin::{Code, ConfigMap, Fingerprint, OperationId, PoolName, VolumeName};
+use hull_plugin::{ConfigMap, Fingerprint, OperationId, PoolName, VolumeName};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::hull::Hull;
 use crate::operations::Handle;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
-use crate::storage::{VolumeRow, insert_volume};
+use crate::storage::{VolumeRow, insert_volume, remove_volume};
 
 impl Images {
     /// The volume of the image in the pool, made by whoever needs it first. `operation` is the caller's, for progress.
@@ -104,11 +104,7 @@ impl Plan for UnpackImage {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        let pool = hull.storage.pool(&self.pool)?;
-        match hull.storage.handle(hull, &pool).await?.delete_volume(operation, &volume_of(&self.fingerprint)).await {
-            Err(error) if error.code == Code::NotFound => Ok(()),
-            other => Ok(other?),
-        }
+        remove_volume(hull, &self.pool, &volume_of(&self.fingerprint), operation).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

@@ -16,7 +16,7 @@ use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::{Handle, Spec};
 use crate::plans::{self, AfterCrash, Plan};
-use crate::storage::VolumeRow;
+use crate::storage::{VolumeRow, remove_volume};
 
 /// Checks what can be checked now, and makes the rest an operation.
 pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response, ApiError> {
@@ -132,6 +132,7 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
     let pool = pool.ok_or_else(|| ApiError::bad_request("Root disk entry must have a \"pool\" property set"))?;
     fill_volatile(&mut record, &devices);
     record.pool = Some(pool.clone());
+    let _making = hull.storage.making(&pool).await;
     let plan = Create {
         record,
         pool,
@@ -246,10 +247,7 @@ impl Plan for Create {
         if self.foreign || hull.storage.volume(&self.pool, &self.record.name.volume()).is_some() {
             return Ok(());
         }
-        let pool = hull.storage.pool(&self.pool)?;
-        let deleted =
-            hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await;
-        deleted.or_else(|error| if error.code == Code::NotFound { Ok(()) } else { Err(error.into()) })
+        remove_volume(hull, &self.pool, &self.record.name.volume(), operation).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

@@ -60,7 +60,8 @@ impl Plan for Delete {
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let Some(pool) = &self.record.pool else { return Ok(()) };
-        let pool = hull.storage.pool(pool)?;
+        let Some(pool) = hull.storage.find(pool.as_str()) else { return Ok(()) }; // it took the volume along
+        // A volume that is gone is `Ok`; what is not found is the pool, whose disk is not mounted.
         Ok(hull.storage.handle(hull, &pool).await?.delete_volume(operation, &self.record.name.volume()).await?)
     }
 

@@ -66,6 +66,9 @@ impl Plan for Rename {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
+        if self.renamed.pool.as_ref().is_some_and(|pool| hull.storage.find(pool.as_str()).is_none()) {
+            return Ok(()); // it took the volume along
+        }
         // A call of its own: with the forward call's id it would count as its repetition.
         self.rename_volume(hull, &self.renamed.name, &self.from, &OperationId::random()).await
     }

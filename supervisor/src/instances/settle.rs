@@ -125,7 +125,7 @@ pub(super) async fn release(
 pub(super) async fn release_root(hull: &Hull, record: &Record, operation: &OperationId) -> Result<(), ApiError> {
     let removed = cgroup::remove(hull, record).await;
     if let Some(pool) = &record.pool {
-        let pool = hull.storage.pool(pool)?;
+        let Some(pool) = hull.storage.find(pool.as_str()) else { return removed };
         match hull.storage.handle(hull, &pool).await {
             Ok(handle) => match handle.unmount_volume(operation, &record.name.volume()).await {
                 // Its directory is there, but holds no pool, as when the disk is not mounted; or the volume is gone.

@@ -8,7 +8,7 @@ use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Pool, VolumeRow, custom_name};
-use super::{store, validate};
+use super::{removal, store, validate};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -125,7 +125,7 @@ impl Plan for CreateVolume {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        remove(hull, &self.row, operation).await
+        removal::remove_volume(hull, &self.row.pool, &self.row.name, operation).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
@@ -149,7 +149,7 @@ impl Plan for DeleteVolume {
     }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        remove(hull, &self.row, operation).await
+        removal::remove_volume(hull, &self.row.pool, &self.row.name, operation).await
     }
 
     async fn undo(&mut self, _: &str, _: &Hull, _: &OperationId) -> Result<(), ApiError> {
@@ -181,7 +181,7 @@ impl Plan for RenameVolume {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        let pool = hull.storage.pool(&self.row.pool)?;
+        let Some(pool) = hull.storage.find(self.row.pool.as_str()) else { return Ok(()) }; // it took the volume along
         let back = hull.storage.handle(hull, &pool).await?.rename_volume(operation, &self.row.name, &self.from).await;
         back.or_else(|error| if error.code == Code::NotFound { Ok(()) } else { Err(error.into()) })
     }
@@ -194,13 +194,5 @@ impl Plan for RenameVolume {
         hull.storage.volume_renamed(&self.row.pool, &self.from, &self.row.name);
         let context = serde_json::json!({"old_name": self.from.parts().1});
         hull.events.lifecycle_with("storage-volume-renamed", &self.row.url(), context);
-    }
-}
-
-async fn remove(hull: &Hull, row: &VolumeRow, operation: &OperationId) -> Result<(), ApiError> {
-    let pool = hull.storage.pool(&row.pool)?;
-    match hull.storage.handle(hull, &pool).await?.delete_volume(operation, &row.name).await {
-        Err(error) if error.code == Code::NotFound => Ok(()),
-        other => Ok(other?),
     }
 }

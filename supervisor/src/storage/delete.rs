@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::create::{self, Place};
 use super::model::Pool;
-use super::{mount, store};
+use super::{mount, removal, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -19,8 +19,11 @@ pub(super) async fn delete(hull: &Hull, name: &str) -> Result<(), ApiError> {
     hull.recovery.through(Noun::Storage).await;
     let _changing = hull.storage.changing(name).await?;
     let pool = hull.storage.by_text(name)?;
+    let in_use = || ApiError::bad_request("The storage pool is currently in use");
+    // First: an instance that is made a moment later is in the records by then, or waits.
+    let _deleting = hull.storage.deleting(&pool.name).ok_or_else(in_use)?;
     if used_by::pool(hull, &pool.name).iter().any(|url| !url.starts_with("/1.0/images/")) {
-        return Err(ApiError::bad_request("The storage pool is currently in use"));
+        return Err(in_use());
     }
     let own = mount::source(hull, &pool) == mount::default_source(hull, &pool.name);
     let place = if own { Place::Own } else { Place::Given };
@@ -36,7 +39,7 @@ pub(super) struct DeletePool {
 
 impl Plan for DeletePool {
     const KIND: &'static str = "delete-pool";
-    const STEPS: &'static [&'static str] = &["pool", "directory"];
+    const STEPS: &'static [&'static str] = &["volumes", "pool", "directory"];
     const AFTER_CRASH: AfterCrash = AfterCrash::Finish;
 
     fn sites(&self) -> Vec<Site> {
@@ -45,10 +48,21 @@ impl Plan for DeletePool {
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
-            return create::remove_directory(hull, &self.pool, self.place);
+            // The pool is gone: an empty directory that stays is no reason to keep it in the records.
+            if let Err(error) = create::remove_directory(hull, &self.pool, self.place) {
+                tracing::warn!(pool = %self.pool.name, %error, "the directory of a deleted pool stays");
+            }
+            return Ok(());
         }
         if !look::exists(&mount::source(hull, &self.pool)).await {
             return Ok(()); // its place is gone: nothing is left to delete there
+        }
+        if step == "volumes" {
+            // One by one: an image whose copy went before a failure is unpacked again when it is needed.
+            for volume in hull.storage.volumes(&self.pool.name) {
+                removal::remove_recorded(hull, &self.pool.name, &volume.name, operation).await?;
+            }
+            return Ok(());
         }
         match hull.storage.handle(hull, &self.pool).await?.delete_pool(operation, &self.pool.name).await {
             Err(error) if error.code == Code::NotFound => Ok(()),

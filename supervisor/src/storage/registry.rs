@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::model::{Pool, VolumeRow};
 use super::store;
 use crate::api::ApiError;
+use crate::gates::{Alone, Gates, Inside, Site};
 use crate::keyed::KeyedLocks;
 use crate::state::{Database, StateError};
 
@@ -29,6 +30,8 @@ pub(crate) struct Storage {
     pub(super) reserved: Mutex<BTreeSet<PathBuf>>,
     /// One change of a pool, or of a custom volume in it, at a time, from check to publication.
     changing: KeyedLocks,
+    /// In which pools instances are being made, which no record says yet; alone there is who deletes the pool.
+    makers: Gates,
 }
 
 #[derive(Default)]
@@ -53,6 +56,7 @@ impl Storage {
             absent: Mutex::default(),
             reserved: Mutex::default(),
             changing: KeyedLocks::default(),
+            makers: Gates::default(),
         })
     }
 
@@ -66,6 +70,16 @@ impl Storage {
                 "storage pool \"{pool}\" is busy: {MOST_CHANGES} changes of it or its volumes wait; try again in a moment"
             ))
         })
+    }
+
+    /// The pool counts as used until this is dropped. Waits while it is being deleted, and then it is gone.
+    pub(crate) async fn making(&self, pool: &PoolName) -> Inside {
+        self.makers.enter([Site::Pool(pool.clone())]).await
+    }
+
+    /// Nobody begins to make anything in the pool until this is dropped; `None`: somebody has.
+    pub(super) fn deleting(&self, pool: &PoolName) -> Option<Alone> {
+        self.makers.try_alone(Site::Pool(pool.clone()))
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {

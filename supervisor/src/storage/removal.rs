@@ -1,0 +1,35 @@
+//! Taking a volume away, whoever it belongs to. What is gone, by itself or with its pool, is gone.
+
+use hull_plugin::{Code, OperationId, PoolName, VolumeName};
+
+use super::store;
+use crate::api::ApiError;
+use crate::hull::Hull;
+
+/// Has the driver remove a volume.
+pub(crate) async fn remove_volume(
+    hull: &Hull,
+    pool: &PoolName,
+    volume: &VolumeName,
+    operation: &OperationId,
+) -> Result<(), ApiError> {
+    let Some(pool) = hull.storage.find(pool.as_str()) else { return Ok(()) };
+    match hull.storage.handle(hull, &pool).await?.delete_volume(operation, volume).await {
+        Err(error) if error.code == Code::NotFound => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// The same with its record, at once: if what it is a part of fails, nobody takes it for there.
+pub(crate) async fn remove_recorded(
+    hull: &Hull,
+    pool: &PoolName,
+    volume: &VolumeName,
+    operation: &OperationId,
+) -> Result<(), ApiError> {
+    remove_volume(hull, pool, volume, operation).await?;
+    let (row, name) = (pool.clone(), volume.clone());
+    hull.database.write(move |tx| store::delete_volume(tx, &row, &name)).await?;
+    hull.storage.volume_removed(pool, volume);
+    Ok(())
+}
