@@ -1,4 +1,5 @@
 //! Mounts in containers: what was attached read-only or without devices stays so, and once is once.
+#![allow(clippy::unwrap_used)] // helpers of tests are test code
 
 mod support;
 
