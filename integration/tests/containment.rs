@@ -1,6 +1,6 @@
 //! A part that dies takes nothing with it: the instance runs on, the API answers, the part is back.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,24 @@ fn killing_any_part_disturbs_no_instance() -> Result<()> {
     let second = host.running("second")?;
     second.address()?;
     second.change("stop", true)?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn a_gateway_that_hangs_is_replaced() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked();
+    }
+    let gateway = *host.processes_named("hull-gateway").first().context("a gateway runs")?;
+    kill(Pid::from_raw(gateway), Signal::SIGSTOP)?;
+    until("another one answers", Duration::from_secs(60), || {
+        let mut stream = std::os::unix::net::UnixStream::connect(host.socket()).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        stream.write_all(b"GET /1.0 HTTP/1.1\r\nHost: hull\r\nConnection: close\r\n\r\n").ok()?;
+        BufReader::new(stream).lines().next()?.ok()?.contains("200").then_some(())
+    })?;
+    assert!(!host.processes_named("hull-gateway").contains(&gateway));
     host.assert_nothing_leaked()
 }
 

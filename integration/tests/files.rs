@@ -33,6 +33,28 @@ fn files_go_in_and_come_out_with_their_owners() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+/// What an earlier pull has left must not lead a later one out of its folder.
+#[test]
+fn pulling_again_follows_no_link_that_the_instance_chose() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let (backup, outside) = (host.folder().join("backup"), host.folder().join("outside"));
+    std::fs::create_dir(&backup)?;
+    std::fs::create_dir(&outside)?;
+    std::fs::write(outside.join("file"), "mine")?;
+    let links = format!("mkdir /data; ln -s {0} /data/x; ln -s {0}/file /data/f", outside.display());
+    web.exec(&["sh", "-c", &links])?.ok()?;
+    let target = backup.display().to_string();
+    host.hull(&["file", "pull", "-r", "web/data", &target])?.ok()?;
+    assert_eq!(std::fs::read_link(backup.join("data/x"))?, outside);
+    web.exec(&["sh", "-c", "cd /data; rm x f; mkdir x; echo theirs > x/file; echo theirs > f"])?.ok()?;
+    host.hull(&["file", "pull", "-r", "web/data", &target])?.ok()?;
+    assert_eq!(std::fs::read_to_string(outside.join("file"))?, "mine");
+    assert_eq!(std::fs::read_to_string(backup.join("data/x/file"))?, "theirs\n");
+    assert_eq!(std::fs::read_to_string(backup.join("data/f"))?, "theirs\n");
+    host.assert_nothing_leaked()
+}
+
 #[test]
 fn a_large_file_arrives_whole() -> Result<()> {
     let host = Host::ready()?;

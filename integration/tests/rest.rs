@@ -1,5 +1,8 @@
 //! The API by itself, as a program that only knows its description would use it.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
 use anyhow::{Context, Result};
 use hull_integration::Host;
 use serde_json::{Value, json};
@@ -58,6 +61,14 @@ fn an_image_that_is_not_what_it_was_said_to_be_is_not_kept() -> Result<()> {
         assert!(refused.contains("fingerprint doesn't match"), "{refused}");
         assert_eq!(host.rest.get("/1.0/images")?.metadata()?, json!([]));
     }
+    // Nor one that breaks off.
+    let mut stream = UnixStream::connect(host.socket())?;
+    let head = "POST /1.0/images HTTP/1.1\r\nHost: hull\r\nContent-Type: application/octet-stream\r\nContent-Length";
+    stream.write_all(format!("{head}: {}\r\n\r\n", exported.body.len()).as_bytes())?;
+    stream.write_all(&exported.body[..exported.body.len() * 9 / 10])?;
+    drop(stream);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(host.rest.get("/1.0/images")?.metadata()?, json!([]));
     host.rest.wait(&send(&fingerprint)?)?;
     assert_eq!(host.rest.get("/1.0/images")?.metadata()?, json!([format!("/1.0/images/{fingerprint}")]));
     host.assert_nothing_leaked()
@@ -138,6 +149,11 @@ fn states_are_changed_by_operations_that_say_what_is_wrong() -> Result<()> {
     assert_eq!((taken.status, taken.error()?.as_str()), (409, "Name \"web\" already in use"));
     let profile = rest.patch("/1.0/instances/db", &json!({"profiles": ["none"]}))?;
     assert_eq!((profile.status, profile.error()?.as_str()), (404, "Profile not found"));
+    // A client's empty field takes nothing away.
+    rest.patch("/1.0/instances/db", &json!({"config": {"user.a": "1"}}))?.metadata()?;
+    rest.patch("/1.0/instances/db", &json!({"config": null, "devices": null, "profiles": null}))?.metadata()?;
+    let kept = rest.get("/1.0/instances/db")?.metadata()?;
+    assert_eq!((&kept["config"]["user.a"], &kept["profiles"]), (&json!("1"), &json!(["default"])));
     let unknown = rest.patch("/1.0/instances/db", &json!({"config": {"volatile.nothing": "x"}}))?;
     assert!(unknown.error()?.contains("Unknown configuration key: volatile.nothing"));
 

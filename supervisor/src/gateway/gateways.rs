@@ -22,7 +22,7 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often a gateway is asked whether it is well, and how often in a row it may be silent.
 const LOOK: Duration = Duration::from_secs(5);
-const SILENT: u32 = 3;
+const SILENT: u32 = 2;
 /// What a gateway of an earlier hulld has to end.
 const DYING: Duration = Duration::from_secs(2);
 

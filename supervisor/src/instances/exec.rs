@@ -51,6 +51,8 @@ impl Command {
     async fn with_websockets(self) -> Result<Response, ApiError> {
         let streams = self.size().map_or(ExecStreams::Pipes, ExecStreams::Terminal);
         let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        let spec = self.operation(Class::Websocket);
+        let admitted = self.hull.operations.admit(&spec)?;
         let executed = driver.exec(&OperationId::random(), &self.spec(), &streams).await;
         let (control, theirs) = message::packet_pair().map_err(no_descriptor)?;
         let (mut ends, following) = match executed {
@@ -72,9 +74,8 @@ impl Command {
         let (metadata, ends) = self.announce(ends);
         let lasting = following.lasting().map_err(no_descriptor)?;
         let (operations, tasks) = (self.hull.operations.clone(), self.hull.tasks.clone());
-        let spec = self.operation(Class::Websocket);
         let work = move |operation| following.run(tasks, operation);
-        operations.start_lasting(spec, metadata, ends, lasting, work).await
+        operations.start_lasting(admitted, spec, metadata, ends, lasting, work).await
     }
 
     /// Nobody watches: the streams are `/dev/null`, or recorded in files.
@@ -89,12 +90,13 @@ impl Command {
         let (stdout, stderr) = (null().map_err(no_descriptor)?, null().map_err(no_descriptor)?);
         let streams = ExecStreams::Given { stdin, stdout, stderr };
         let driver = self.hull.plugins.instance(&self.entry.record().driver)?;
+        let admitted = operations.admit(&spec)?;
         match driver.exec(&OperationId::random(), &self.spec(), &streams).await {
             Ok(executed) => {
                 let following = Following::new(executed, None).map_err(no_descriptor)?;
                 let lasting = following.lasting().map_err(no_descriptor)?;
                 let work = move |operation| following.run(tasks, operation);
-                operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
+                operations.start_lasting(admitted, spec, Map::new(), Vec::new(), lasting, work).await
             }
             Err(error) => operations
                 .start(spec, move |operation| async move { report(&operation, shell_status(&error).ok_or(error)?) }),

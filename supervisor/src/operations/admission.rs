@@ -29,7 +29,7 @@ struct Counts {
 
 /// An operation that was admitted, until this is dropped.
 #[must_use]
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     admission: Admission,
     of: Option<String>,
 }

@@ -312,9 +312,18 @@ impl Registry {
         Ok(accepted(&self.run(Operation::new(spec, metadata, websockets), Some(admitted), work)))
     }
 
-    /// The same for work that a next supervisor can go on with.
+    /// The right to one operation more: who begins its work before there is an operation asks first.
+    ///
+    /// # Errors
+    /// There are too many; the client may try again.
+    pub(crate) fn admit(&self, spec: &Spec) -> Result<Admitted, ApiError> {
+        self.admission.admit(spec.load.as_ref())
+    }
+
+    /// The same for work that has begun, and that a next supervisor can go on with.
     pub(crate) async fn start_lasting<F, W>(
         &self,
+        admitted: Admitted,
         spec: Spec,
         metadata: Map<String, Value>,
         ends: Vec<(String, Upgrade)>,
@@ -325,7 +334,6 @@ impl Registry {
         F: Future<Output = Result<(), ApiError>> + Send + 'static,
         W: FnOnce(Handle) -> F,
     {
-        let admitted = self.admission.admit(spec.load.as_ref())?;
         let mut operation = Operation::new(spec, metadata, None);
         operation.fate = Fate::GoesOn;
         let mut record = operation.record(operation.now.borrow().clone());

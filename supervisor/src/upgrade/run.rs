@@ -67,7 +67,8 @@ pub(super) async fn start(hull: &Hull, order: Order) -> Reply {
         let _alone = alone;
         run(hull_for_task, order, program, operation).await
     };
-    hull.operations.start_lasting(spec, Map::new(), Vec::new(), lasting, work).await
+    let admitted = hull.operations.admit(&spec)?;
+    hull.operations.start_lasting(admitted, spec, Map::new(), Vec::new(), lasting, work).await
 }
 
 async fn run(hull: Hull, order: Order, program: Program, operation: Handle) -> Result<(), ApiError> {

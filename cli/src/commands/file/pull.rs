@@ -54,9 +54,20 @@ impl Pull {
             } else {
                 target_path.clone()
             };
+            if path != target_path {
+                not_a_link(&path)?;
+            }
             pull(cx, &place, found, &path).await?;
         }
         Ok(())
+    }
+}
+
+/// Takes away a link that an earlier pull may have left: whoever owns the instance chose where it leads.
+fn not_a_link(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => std::fs::remove_file(path).with_context(local(path)),
+        _ => Ok(()),
     }
 }
 
@@ -79,9 +90,10 @@ async fn pull(cx: &Context, place: &Place, found: Found, path: &Path) -> Result<
                 if name.contains('/') || name == ".." {
                     bail!("the instance has an entry `{name}`, which is not a file name");
                 }
-                let child = place.child(&name);
+                let (child, path) = (place.child(&name), path.join(&name));
                 let found = fetch(&child).await?;
-                Box::pin(pull(cx, &child, found, &path.join(&name))).await?;
+                not_a_link(&path)?;
+                Box::pin(pull(cx, &child, found, &path)).await?;
             }
         }
         "symlink" => {
