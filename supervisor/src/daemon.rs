@@ -26,6 +26,7 @@ use crate::instances::{self, Instances};
 use crate::keeper::{KeeperClient, LEAVES, SUPERVISOR_FD, Shutdown, Verdict};
 use crate::networks::Networks;
 use crate::operations::Registry;
+use crate::plans::Leftovers;
 use crate::plugins::{self, Plugins};
 use crate::profiles::Profiles;
 use crate::recovery::{self, Recovery};
@@ -196,6 +197,7 @@ async fn assemble(
     let hull = Hull::new(Parts {
         directory: directory.to_owned(),
         journal: Journal::new(database.clone()),
+        leftovers: Leftovers::default(),
         database,
         operations: Registry::new(events.clone(), keeper.clone()),
         events,

@@ -16,6 +16,7 @@ use crate::instances::Instances;
 use crate::keeper::KeeperClient;
 use crate::networks::Networks;
 use crate::operations::Registry;
+use crate::plans::Leftovers;
 use crate::plugins::Plugins;
 use crate::profiles::Profiles;
 use crate::recovery::Recovery;
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) directory: PathBuf,
     pub(crate) database: Arc<Database>,
     pub(crate) journal: Journal,
+    pub(crate) leftovers: Leftovers,
     pub(crate) events: Bus,
     pub(crate) operations: Registry,
     /// Everything that runs beside requests; awaited when the daemon ends.

@@ -3,8 +3,8 @@
 //! ```text
 //! cut plans ─▶ taken up ─(failed: again, later and later)─▶ settled ─▶ rubbish is collected: pools, networks, instances
 //! ```
-//! Until then requests about the same kind of object wait ([`Recovery::through`]), so that an undo meets nothing newer of the
-//! same name. Nothing is collected while a cut plan is open: what looks like rubbish may be what that plan is about.
+//! Until the first attempt requests about the same kind of object wait ([`Recovery::through`]); after it a newer plan first
+//! settles what is left of its object ([`plans::settle_about`]), so that an undo meets nothing newer of the same name. Nothing is collected while a cut plan is open: what looks like rubbish may be what that plan is about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::api::ApiError;
 use crate::hull::Hull;
+use crate::plans::{self, Leftover};
 use crate::state::{Entry, StateError};
 use crate::{images, instances, networks, storage};
 
@@ -90,7 +91,7 @@ impl Recovery {
 
 /// A cut plan, with what it is about kept from everybody else.
 struct Cut {
-    entry: Entry,
+    left: Arc<Leftover>,
     guards: instances::Guards,
 }
 
@@ -100,11 +101,13 @@ pub(crate) async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> R
     let cut = hull.journal.open_entries().await?;
     let claimed = |entry: Entry| {
         hull.recovery.expect(&entry, 1);
-        Cut { guards: instances::guard(&entry, hull), entry }
+        let guards = instances::guard(&entry, hull);
+        let objects = objects(&entry);
+        Cut { guards, left: hull.leftovers.add(entry, objects) }
     };
     // A network that is being deleted must not be brought up meanwhile.
     let (of_networks, others): (Vec<Cut>, Vec<Cut>) =
-        cut.into_iter().map(claimed).partition(|cut| noun(&cut.entry) == Some(Noun::Networks));
+        cut.into_iter().map(claimed).partition(|cut| noun(&cut.left.entry) == Some(Noun::Networks));
     let hull_for_task = hull.clone();
     hull.tasks.spawn(async move {
         let hull = hull_for_task;
@@ -119,6 +122,14 @@ pub(crate) async fn take_up(hull: &Hull, ended: Vec<Arc<instances::Entry>>) -> R
         collect_all(&hull).await;
     });
     Ok(())
+}
+
+/// What a cut plan is about.
+fn objects(entry: &Entry) -> Vec<String> {
+    [images::plan_objects, storage::plan_objects, networks::plan_objects, instances::plan_objects]
+        .iter()
+        .flat_map(|of_noun| of_noun(entry))
+        .collect()
 }
 
 /// Every boundary of every plan there is.
@@ -141,7 +152,7 @@ async fn first_try(hull: &Hull, cut: Vec<Cut>) -> Vec<Cut> {
     let tries = cut.into_iter().map(async |cut| {
         let taken_up = attempt(hull, &cut).await;
         // Whatever becomes of it, nobody waits any longer.
-        hull.recovery.expect(&cut.entry, -1);
+        hull.recovery.expect(&cut.left.entry, -1);
         if taken_up {
             return None;
         }
@@ -162,8 +173,8 @@ async fn try_again(hull: &Hull, mut left: Vec<Cut>) {
 }
 
 async fn attempt(hull: &Hull, cut: &Cut) -> bool {
-    let Entry { kind, operation, .. } = &cut.entry;
-    match resume(&cut.entry, hull).await {
+    let Entry { kind, operation, .. } = &cut.left.entry;
+    match plans::settle(hull, &cut.left).await {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(kind, operation, %error, "cannot take up a cut plan; it is tried again");
@@ -173,7 +184,8 @@ async fn attempt(hull: &Hull, cut: &Cut) -> bool {
     }
 }
 
-async fn resume(entry: &Entry, hull: &Hull) -> Result<(), ApiError> {
+/// Takes up a plan of whatever kind.
+pub(crate) async fn resume(entry: &Entry, hull: &Hull) -> Result<(), ApiError> {
     if instances::resume_plans(entry, hull).await?
         || storage::resume_plans(entry, hull).await?
         || networks::resume_plans(entry, hull).await?

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Image, volume_of};
 use super::store;
-use super::unpack::unpacking;
+use super::unpack::{copy_url, unpacking};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -42,6 +42,11 @@ impl Plan for DeleteImage {
 
     fn sites(&self) -> Vec<Site> {
         self.pools.iter().cloned().map(Site::Pool).collect()
+    }
+
+    fn objects(&self) -> Vec<String> {
+        let copies = self.pools.iter().map(|pool| copy_url(&self.image.fingerprint, pool));
+        copies.chain([self.image.url()]).collect()
     }
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {

@@ -174,6 +174,10 @@ impl Plan for ImportImage {
         Vec::new() // its files are hulld's own
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.image.url()]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
         let Some(sinks) = self.sinks.clone() else { return Err(ApiError::internal("the image's files are gone")) };
         let (hull, fingerprint, split) = (hull.clone(), self.image.fingerprint.clone(), self.image.split);

@@ -32,4 +32,4 @@ mod upload;
 
 pub(crate) use api::routes;
 pub(crate) use registry::Images;
-pub(crate) use resume::{PLAN_KINDS, plan_points, resume_plans};
+pub(crate) use resume::{PLAN_KINDS, plan_objects, plan_points, resume_plans};

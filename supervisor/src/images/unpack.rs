@@ -15,7 +15,7 @@ use crate::hull::Hull;
 use crate::operations::Handle;
 use crate::plans::{self, AfterCrash, Plan};
 use crate::recovery::Noun;
-use crate::storage::{VolumeRow, insert_volume, remove_volume};
+use crate::storage::{VolumeRow, insert_volume, unmake_volume};
 
 impl Images {
     /// The volume of the image in the pool, made by whoever needs it first. `operation` is the caller's, for progress.
@@ -55,6 +55,11 @@ pub(super) fn unpacking(fingerprint: &Fingerprint, pool: &PoolName) -> String {
     format!("unpack/{pool}/{fingerprint}")
 }
 
+/// The image's volume in a pool.
+pub(super) fn copy_url(fingerprint: &Fingerprint, pool: &PoolName) -> String {
+    format!("/1.0/storage-pools/{pool}/volumes/image/{fingerprint}")
+}
+
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct UnpackImage {
@@ -88,6 +93,10 @@ impl Plan for UnpackImage {
         vec![Site::Pool(self.pool.clone())]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![copy_url(&self.fingerprint, &self.pool)]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let image = hull.images.find(&self.fingerprint).ok_or_else(|| ApiError::not_found("Image not found"))?;
         let pool = hull.storage.pool(&self.pool)?;
@@ -104,7 +113,7 @@ impl Plan for UnpackImage {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        remove_volume(hull, &self.pool, &volume_of(&self.fingerprint), operation).await
+        unmake_volume(hull, &self.pool, &volume_of(&self.fingerprint), operation).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

@@ -40,11 +40,6 @@ pub(crate) struct Guards {
 }
 
 impl Guards {
-    /// The plan is about no instance.
-    pub(crate) fn are_none(&self) -> bool {
-        self.names.is_empty()
-    }
-
     /// Gets what somebody still has, who is about to give it back; then requests need not wait any longer to hear so.
     pub(crate) async fn hold(&mut self) {
         for name in &self.names {

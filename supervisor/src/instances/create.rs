@@ -16,7 +16,7 @@ use crate::gates::Site;
 use crate::hull::Hull;
 use crate::operations::{Handle, Spec};
 use crate::plans::{self, AfterCrash, Plan};
-use crate::storage::{VolumeRow, remove_volume};
+use crate::storage::{VolumeRow, unmake_volume};
 
 /// Checks what can be checked now, and makes the rest an operation.
 pub(super) async fn create(hull: &Hull, post: InstancesPost) -> Result<Response, ApiError> {
@@ -132,7 +132,7 @@ async fn run(hull: Hull, mut record: Record, source: InstanceSource, operation: 
     let pool = pool.ok_or_else(|| ApiError::bad_request("Root disk entry must have a \"pool\" property set"))?;
     fill_volatile(&mut record, &devices);
     record.pool = Some(pool.clone());
-    let _making = hull.storage.making(&pool).await;
+    let _making = hull.storage.making(&hull, &pool).await?;
     let plan = Create {
         record,
         pool,
@@ -244,10 +244,10 @@ impl Plan for Create {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        if self.foreign || hull.storage.volume(&self.pool, &self.record.name.volume()).is_some() {
+        if self.foreign {
             return Ok(());
         }
-        remove_volume(hull, &self.pool, &self.record.name.volume(), operation).await
+        unmake_volume(hull, &self.pool, &self.record.name.volume(), operation).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

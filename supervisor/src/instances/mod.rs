@@ -44,7 +44,7 @@ mod state;
 mod store;
 pub(crate) mod validate;
 
-pub(crate) use adopt::{Guards, PLAN_KINDS, adopt_all, guard, plan_points, resume_plans, start_again};
+pub(crate) use adopt::{Guards, PLAN_KINDS, adopt_all, guard, plan_objects, plan_points, resume_plans, start_again};
 pub(crate) use api::routes;
 pub(crate) use collect::collect;
 pub(crate) use exec_follow::go_on_with_commands;

@@ -9,6 +9,7 @@ use super::model::Network;
 use super::{drivers, ensure, validate};
 use crate::api::{ApiError, check_etag};
 use crate::hull::Hull;
+use crate::plans;
 
 /// A PATCH: what is named is changed, key by key.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +27,8 @@ pub(super) enum Change {
 
 pub(super) async fn change(hull: &Hull, name: &str, headers: &HeaderMap, change: Change) -> Result<(), ApiError> {
     let _in_hand = hull.networks.in_hand(name).await;
+    let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
+    plans::settle_about(hull, &[old.url()]).await?;
     let old = hull.networks.get(name).map_err(|error| error.context("Failed loading network"))?;
     let _changing = hull.networks.changing(&old.driver).await;
     check_etag(headers, &old.writable())?;

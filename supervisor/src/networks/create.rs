@@ -52,6 +52,10 @@ impl Plan for CreateNetwork {
         vec![Site::Networks]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.network.url()]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         self.network = ensure::ensured(hull, &self.network, operation).await?;
         Ok(())

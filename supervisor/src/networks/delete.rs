@@ -39,6 +39,10 @@ impl Plan for DeleteNetwork {
         vec![Site::Networks]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.network.url()]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         remove(hull, &self.network, operation).await
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hull_plugin::{ConfigMap, Description, PluginKind};
+use hull_plugin::{ConfigMap, Description, DriverError, PluginKind};
 
 use super::model::Network;
 use super::registry::Networks;
@@ -52,12 +52,19 @@ pub(super) async fn managing(hull: &Hull, kind: &str) -> Result<Arc<Description>
 pub(super) async fn host_interfaces(hull: &Hull) -> Vec<(String, String)> {
     for driver in hull.plugins.drivers(PluginKind::Network) {
         let Ok(handle) = hull.plugins.network(&driver) else { continue };
-        match tokio::time::timeout(LOOK, handle.host_interfaces()).await {
-            Ok(Ok(interfaces)) => {
-                hull.networks.saw(&interfaces);
-                return interfaces;
+        let seen = hull.clone();
+        // A task of its own: the driver's silence has to be noticed, though the answer does not wait for it.
+        let look = hull.tasks.spawn(async move {
+            let interfaces = handle.host_interfaces().await?;
+            seen.networks.saw(&interfaces);
+            Ok::<_, DriverError>(interfaces)
+        });
+        match tokio::time::timeout(LOOK, look).await {
+            Ok(Ok(Ok(interfaces))) => return interfaces,
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(driver, %error, "a network driver does not list the host's interfaces")
             }
-            Ok(Err(error)) => tracing::warn!(driver, %error, "a network driver does not list the host's interfaces"),
+            Ok(Err(error)) => tracing::error!(driver, %error, "listing the host's interfaces failed"),
             Err(_) => tracing::warn!(driver, "a network driver takes long to list the host's interfaces"),
         }
     }

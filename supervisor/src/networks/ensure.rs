@@ -11,6 +11,7 @@ use super::store;
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::plans;
 use crate::warnings::Kind;
 
 /// Between two attempts at a network that is not available.
@@ -34,6 +35,9 @@ pub(crate) async fn keep_up(hull: Hull) {
 async fn bring_up(hull: &Hull, network: &Network) {
     // Whoever deletes or changes it meanwhile waits: brought up behind their backs it would be there again.
     let _in_hand = hull.networks.in_hand(network.name.as_str()).await;
+    if let Err(error) = plans::settle_about(hull, &[network.url()]).await {
+        return hull.networks.set_status(&network.name, Status::Unavailable { why: error.message });
+    }
     if hull.networks.find(network.name.as_str()).as_deref() != Some(network) {
         return; // changed or deleted by now, and then in the state it is to be in
     }

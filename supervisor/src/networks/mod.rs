@@ -22,4 +22,4 @@ pub(crate) use api::routes;
 pub(crate) use collect::collect;
 pub(crate) use ensure::keep_up;
 pub(crate) use registry::Networks;
-pub(crate) use resume::{PLAN_KINDS, plan_points, resume_plans};
+pub(crate) use resume::{PLAN_KINDS, plan_objects, plan_points, resume_plans};

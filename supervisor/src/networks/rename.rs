@@ -49,6 +49,10 @@ impl Plan for RenameNetwork {
         vec![Site::Networks]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.old.url(), self.new.url()]
+    }
+
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "old" {
             return delete::remove(hull, &self.old, operation).await;
@@ -59,10 +63,22 @@ impl Plan for RenameNetwork {
 
     async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "new" {
-            return delete::remove(hull, &self.new, operation).await;
+            return match hull.networks.find(self.new.name.as_str()) {
+                Some(_) => Ok(()), // a newer one of this name
+                None => delete::remove(hull, &self.new, operation).await,
+            };
         }
-        let restored = ensure::ensured(hull, &self.old, operation).await?;
-        ensure::save(hull, restored).await
+        if hull.networks.find(self.old.name.as_str()).is_none_or(|now| *now != self.old) {
+            return Ok(()); // deleted or changed since, and then in the state it is to be in
+        }
+        match ensure::ensured(hull, &self.old, operation).await {
+            Ok(restored) => ensure::save(hull, restored).await,
+            Err(error) => {
+                let why = error.message.clone();
+                hull.networks.set_status(&self.old.name, Status::Unavailable { why });
+                Err(error)
+            }
+        }
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

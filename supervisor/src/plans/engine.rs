@@ -1,7 +1,7 @@
 //! Running a plan, undoing it, and taking it up again after a crash.
 
 use std::future::Future;
-
+use std::sync::Arc;
 use std::time::Duration;
 
 use hull_plugin::OperationId;
@@ -10,12 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::crash::reach;
+use super::left::{Leftover, settle, settle_about};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
 use crate::state::Entry;
 
-/// Between two attempts to write down the end of a plan that cannot be undone.
+/// Between two attempts to bring a failed plan to its end.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -35,6 +36,12 @@ pub(crate) trait Plan: Serialize + DeserializeOwned + Clone + Send + Sync + 'sta
 
     /// Where it makes or deletes something: nobody collects there while it runs.
     fn sites(&self) -> Vec<Site>;
+
+    /// The URLs of what it makes, changes or deletes: while it is left open, nothing newer is done to them. None for
+    /// instances, which are kept from everybody else meanwhile.
+    fn objects(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Makes step `name` true.
     fn run(
@@ -67,6 +74,7 @@ pub(crate) struct Undone {
 
 /// Runs `plan` to its end, or undoes it and returns the first error.
 pub(crate) async fn execute<P: Plan>(mut plan: P, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    settle_about(hull, &plan.objects()).await?;
     let _inside = hull.gates.enter(plan.sites()).await;
     let entry = entry(&plan, operation)?;
     hull.journal.begin(entry.clone()).await?;
@@ -80,13 +88,15 @@ pub(crate) async fn execute<P: Plan>(mut plan: P, hull: &Hull, operation: &Opera
                 Err(undo(plan, hull, operation, P::STEPS.len(), error).await)
             }
             Err(error) => {
-                finish_later(plan, hull, operation.clone(), &entry);
+                // What is deleted is deleted, even when a full disk takes no word of it.
+                settle_later(hull.leftovers.add(entry, plan.objects()), hull);
                 Err(error.context("done, but not yet written down, which is tried again"))
             }
         },
         Err(error) if P::AFTER_CRASH == AfterCrash::Finish => {
-            // What was not reached stays as it was; what was done cannot be taken back. The journal keeps no memory of
-            // a plan whose caller was told that it failed.
+            // What was not reached stays as it was; each step has taken the record of what it deleted along, and the
+            // rest can be deleted again. The journal keeps no memory of a plan whose caller was told that it failed:
+            // who goes on using the object must not lose it at the next start.
             hull.journal.forget(operation.as_str()).await;
             Err(error)
         }
@@ -100,47 +110,24 @@ async fn undo<P: Plan>(mut plan: P, hull: &Hull, operation: &OperationId, reache
     if undone.failures.is_empty() {
         hull.journal.forget(operation.as_str()).await;
     } else if let Ok(entry) = entry(&plan, operation) {
-        undo_later(plan, hull, operation.clone(), &entry);
+        settle_later(hull.leftovers.add(entry, plan.objects()), hull);
     }
     undone.told_with(why)
 }
 
-/// What an instance still holds after a failed plan is taken from it as soon as that is possible. Other objects have
-/// nobody who would keep a newer one of their name from being taken for them: what they left waits for the next start.
-fn undo_later<P: Plan>(mut plan: P, hull: &Hull, operation: OperationId, entry: &Entry) {
-    let mut guards = crate::instances::guard(entry, hull);
-    if guards.are_none() {
-        return;
-    }
-    let hull_for_task = hull.clone();
+/// Goes on until the plan is undone, or finished and written down: a pool comes back, a full disk has room again.
+fn settle_later(left: Arc<Leftover>, hull: &Hull) {
+    let (hull_for_task, mut guards) = (hull.clone(), crate::instances::guard(&left.entry, hull));
     hull.tasks.spawn(async move {
         let hull = hull_for_task;
         guards.hold().await;
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
-            let inside = hull.gates.enter(plan.sites()).await;
-            let undone = undo_steps(&mut plan, &hull, &operation, P::STEPS.len()).await;
-            let Some((_, error)) = undone.failures.first() else { break };
-            guards.because(error);
-            drop(inside);
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        hull.journal.forget(operation.as_str()).await;
-    });
-}
-
-/// What is deleted is deleted, even when a full disk takes no word of it: the record goes as soon as it can be written.
-fn finish_later<P: Plan>(plan: P, hull: &Hull, operation: OperationId, entry: &Entry) {
-    let (hull_for_task, mut guards) = (hull.clone(), crate::instances::guard(entry, hull));
-    hull.tasks.spawn(async move {
-        let hull = hull_for_task;
-        guards.hold().await;
-        let mut pause = FIRST_PAUSE;
-        while let Err(error) = finish(plan.clone(), &hull, &operation).await {
-            tracing::warn!(plan = P::KIND, %operation, %error, "cannot write down the end of a plan");
+            let Err(error) = settle(&hull, &left).await else { break };
+            let Entry { kind, operation, .. } = &left.entry;
+            tracing::warn!(kind, operation, %error, "cannot bring a failed plan to its end; it is tried again");
             guards.because(&error);
-            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     });
@@ -156,7 +143,7 @@ pub(crate) async fn resume<P: Plan>(entry: &Entry, hull: &Hull) -> Result<bool, 
     })?;
     let operation = OperationId::new(entry.operation.clone()).map_err(|error| ApiError::internal(error.to_string()))?;
     let _inside = hull.gates.enter(plan.sites()).await;
-    tracing::info!(kind = P::KIND, operation = %operation, "taking up a plan that a restart has cut");
+    tracing::info!(kind = P::KIND, operation = %operation, "taking up a plan that was cut or failed");
     match P::AFTER_CRASH {
         AfterCrash::Finish => {
             run_steps(&mut plan, hull, &operation, &mut 0).await?;
@@ -208,6 +195,12 @@ async fn finish<P: Plan>(plan: P, hull: &Hull, operation: &OperationId) -> Resul
     reach::<P>("written");
     plan.published(hull);
     Ok(())
+}
+
+/// What a journalled plan is about, if it is of this kind.
+pub(crate) fn objects_of<P: Plan>(entry: &Entry) -> Vec<String> {
+    let plan = (entry.kind == P::KIND).then(|| serde_json::from_str::<P>(&entry.plan).ok()).flatten();
+    plan.map(|plan| plan.objects()).unwrap_or_default()
 }
 
 fn entry<P: Plan>(plan: &P, operation: &OperationId) -> Result<Entry, ApiError> {

@@ -10,12 +10,17 @@
 //!
 //! A plan whose end cannot be written (a full disk) is undone as if a step had failed, or, if it deletes, written down later.
 //!
+//! What cannot be undone or written down now is left ([`Leftovers`]): tried again, and settled before anything newer about the
+//! same object.
+//!
 //! Owns the order and the journal; not what a step does. Read [`Plan`] first; recovery enters at [`resume`].
 
 mod crash;
 mod engine;
+mod left;
 mod noun;
 
 pub(crate) use crash::{announce, points};
-pub(crate) use engine::{AfterCrash, Plan, execute, resume};
+pub(crate) use engine::{AfterCrash, Plan, execute, objects_of, resume};
+pub(crate) use left::{Leftover, Leftovers, settle, settle_about};
 pub(crate) use noun::of_noun;

@@ -16,6 +16,11 @@ macro_rules! of_noun {
             [$(crate::plans::points::<$plan>()),*].concat()
         }
 
+        /// What one of this noun's plans is about; nothing if it is not one.
+        pub(crate) fn plan_objects(entry: &crate::state::Entry) -> Vec<String> {
+            [$(crate::plans::objects_of::<$plan>(entry)),*].concat()
+        }
+
         /// How the journal calls this noun's plans.
         pub(crate) const PLAN_KINDS: &[&str] = &[$(<$plan as crate::plans::Plan>::KIND),*];
     };

@@ -112,6 +112,10 @@ impl Plan for CreatePool {
         vec![Site::Pool(self.pool.name.clone())]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.pool.url()]
+    }
+
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
             make_directory(hull, &self.pool, self.place)?;

@@ -31,6 +31,7 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
     };
     hull.recovery.through(Noun::Storage).await;
     let _changing = hull.storage.changing(pool.name.as_str()).await?;
+    plans::settle_about(hull, &[pool.url()]).await?; // whose deletion may have been cut
     if hull.storage.volume(&pool.name, &name).is_some() {
         return Err(ApiError::conflict("Volume by that name already exists"));
     }
@@ -50,7 +51,7 @@ pub(super) async fn create(hull: &Hull, pool: &Pool, post: StorageVolumesPost) -
         config,
         created_at: Utc::now().timestamp(),
     };
-    plans::execute(CreateVolume { row }, hull, &OperationId::random()).await
+    plans::execute(CreateVolume { row, foreign: false }, hull, &OperationId::random()).await
 }
 
 pub(super) async fn rename(hull: &Hull, pool: &Pool, from: &VolumeName, to: &str) -> Result<String, ApiError> {
@@ -91,6 +92,9 @@ fn unused(hull: &Hull, pool: &Pool, name: &VolumeName) -> Result<(), ApiError> {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct CreateVolume {
     row: VolumeRow,
+    /// The volume's name is taken by one that Hull does not know: not ours to remove.
+    #[serde(skip)]
+    foreign: bool,
 }
 
 /// Deletes a volume that nothing uses.
@@ -115,17 +119,25 @@ impl Plan for CreateVolume {
         vec![Site::Pool(self.row.pool.clone())]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.row.url()]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let pool = hull.storage.pool(&self.row.pool)?;
         let content = if self.row.content == "block" { ContentKind::Block } else { ContentKind::FileSystem };
         let config = self.row.config.clone();
         let volume = NewVolume { name: self.row.name.clone(), content, config, source: VolumeSource::Empty };
-        hull.storage.handle(hull, &pool).await?.create_volume(operation, &volume).await?;
-        Ok(())
+        let made = hull.storage.handle(hull, &pool).await?.create_volume(operation, &volume).await;
+        self.foreign = made.as_ref().is_err_and(|error| error.code == Code::AlreadyExists);
+        Ok(made.map(drop)?)
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        removal::remove_volume(hull, &self.row.pool, &self.row.name, operation).await
+        if self.foreign {
+            return Ok(());
+        }
+        removal::unmake_volume(hull, &self.row.pool, &self.row.name, operation).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {
@@ -146,6 +158,10 @@ impl Plan for DeleteVolume {
 
     fn sites(&self) -> Vec<Site> {
         vec![Site::Pool(self.row.pool.clone())]
+    }
+
+    fn objects(&self) -> Vec<String> {
+        vec![self.row.url()]
     }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
@@ -175,15 +191,28 @@ impl Plan for RenameVolume {
         vec![Site::Pool(self.row.pool.clone())]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![VolumeRow { name: self.from.clone(), ..self.row.clone() }.url(), self.row.url()]
+    }
+
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         let pool = hull.storage.pool(&self.row.pool)?;
         Ok(hull.storage.handle(hull, &pool).await?.rename_volume(operation, &self.from, &self.row.name).await?)
     }
 
-    async fn undo(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
+    async fn undo(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
+        if hull.storage.volume(&self.row.pool, &self.row.name).is_some() {
+            return Ok(()); // a newer one of this name
+        }
         let Some(pool) = hull.storage.find(self.row.pool.as_str()) else { return Ok(()) }; // it took the volume along
-        let back = hull.storage.handle(hull, &pool).await?.rename_volume(operation, &self.row.name, &self.from).await;
-        back.or_else(|error| if error.code == Code::NotFound { Ok(()) } else { Err(error.into()) })
+        // A call of its own: with the forward call's id it would count as its repetition.
+        let driver = hull.storage.handle(hull, &pool).await?;
+        let back = driver.rename_volume(&OperationId::random(), &self.row.name, &self.from).await;
+        match back {
+            // Both are there: the new name was taken, and nothing was renamed.
+            Err(error) if matches!(error.code, Code::NotFound | Code::AlreadyExists) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

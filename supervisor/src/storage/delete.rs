@@ -46,6 +46,10 @@ impl Plan for DeletePool {
         vec![Site::Pool(self.pool.name.clone())]
     }
 
+    fn objects(&self) -> Vec<String> {
+        vec![self.pool.url()]
+    }
+
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
             // The pool is gone: an empty directory that stays is no reason to keep it in the records.

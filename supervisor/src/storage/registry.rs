@@ -12,7 +12,9 @@ use super::model::{Pool, VolumeRow};
 use super::store;
 use crate::api::ApiError;
 use crate::gates::{Alone, Gates, Inside, Site};
+use crate::hull::Hull;
 use crate::keyed::KeyedLocks;
+use crate::plans;
 use crate::state::{Database, StateError};
 
 /// Changes of one pool that run or wait.
@@ -73,8 +75,15 @@ impl Storage {
     }
 
     /// The pool counts as used until this is dropped. Waits while it is being deleted, and then it is gone.
-    pub(crate) async fn making(&self, pool: &PoolName) -> Inside {
-        self.makers.enter([Site::Pool(pool.clone())]).await
+    ///
+    /// # Errors
+    /// Its deletion was cut and cannot be finished yet.
+    pub(crate) async fn making(&self, hull: &Hull, pool: &PoolName) -> Result<Inside, ApiError> {
+        let inside = self.makers.enter([Site::Pool(pool.clone())]).await;
+        if let Some(pool) = self.find(pool.as_str()) {
+            plans::settle_about(hull, &[pool.url()]).await?;
+        }
+        Ok(inside)
     }
 
     /// Nobody begins to make anything in the pool until this is dropped; `None`: somebody has.

@@ -20,7 +20,20 @@ pub(crate) async fn remove_volume(
     }
 }
 
-/// The same with its record, at once: if what it is a part of fails, nobody takes it for there.
+/// Undoes the making of a volume. One in the records is a newer one, and whose it was is settled.
+pub(crate) async fn unmake_volume(
+    hull: &Hull,
+    pool: &PoolName,
+    volume: &VolumeName,
+    operation: &OperationId,
+) -> Result<(), ApiError> {
+    match hull.storage.volume(pool, volume) {
+        Some(_) => Ok(()),
+        None => remove_volume(hull, pool, volume, operation).await,
+    }
+}
+
+/// [`remove_volume`] with its record, at once: if what it is a part of fails, nobody takes it for there.
 pub(crate) async fn remove_recorded(
     hull: &Hull,
     pool: &PoolName,
