@@ -4,7 +4,8 @@
 //! cut plans ─▶ taken up ─(failed: again, later and later)─▶ settled ─▶ rubbish is collected: pools, networks, instances
 //! ```
 //! Until the first attempt requests about the same kind of object wait ([`Recovery::through`]); after it a newer plan first
-//! settles what is left of its object ([`plans::settle_about`]), so that an undo meets nothing newer of the same name. Nothing is collected while a cut plan is open: what looks like rubbish may be what that plan is about.
+//! settles what is left of its object ([`plans::settle_about`]), so that an undo meets nothing newer of the same name. Nothing is
+//! collected while a cut plan is open: what looks like rubbish may be what that plan is about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
