@@ -196,22 +196,23 @@ impl Gateways {
             self.0.current.send_replace(Some(gateway.clone()));
         }
         self.0.tasks.spawn(self.clone().bury(gateway.clone()));
-        self.0.tasks.spawn(self.clone().keep_well(gateway.clone()));
+        self.0.tasks.spawn(self.clone().keep_well(gateway.number));
         gateway
     }
 
     /// One that hangs would keep everybody from the API: it is ended, and another started.
-    async fn keep_well(self, gateway: Arc<Gateway>) {
-        let is_there = || self.all().iter().any(|one| one.number == gateway.number);
+    async fn keep_well(self, number: u32) {
         let mut silent = 0;
-        while is_there() && !self.0.stop.is_cancelled() {
+        loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.0.stop.cancelled() => return,
             }
+            // Not held meanwhile: with it go its descriptors.
+            let Some(gateway) = self.all().into_iter().find(|gateway| gateway.number == number) else { return };
             silent = if gateway.is_well().await { 0 } else { silent + 1 };
-            if silent == SILENT && is_there() {
-                tracing::warn!(gateway = gateway.number, "the gateway does not answer; ending it");
+            if silent == SILENT {
+                tracing::warn!(gateway = number, "the gateway does not answer; ending it");
                 gateway.kill();
             }
         }
