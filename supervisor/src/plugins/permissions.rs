@@ -13,12 +13,21 @@ pub(crate) fn permissions(manifest: &Manifest) -> Vec<String> {
         std::iter::once(format!("service `{}`: runs `{path}`", service.name))
             .chain(all.map(|text| format!("service `{}`: {text}", service.name)).collect::<Vec<_>>())
     });
-    own.chain(limits(&manifest.limits)).chain(services).collect()
+    own.chain(helper(manifest)).chain(limits(&manifest.limits)).chain(services).collect()
+}
+
+/// A helper has walls of its own: none but its capabilities.
+fn helper(manifest: &Manifest) -> Vec<String> {
+    let Some(helper) = &manifest.helper else { return Vec::new() };
+    let runs = format!("helper: runs `{}`", helper.program);
+    std::iter::once(runs).chain(helper.capabilities.iter().map(|name| format!("helper: capability {name}"))).collect()
 }
 
 /// What `new` may do that `old` may not; empty if nothing.
 pub(super) fn growth(old: &Manifest, new: &Manifest) -> Vec<String> {
     let mut more = grown(&old.sandbox, &new.sandbox);
+    let had = helper(old);
+    more.extend(helper(new).into_iter().filter(|text| !had.contains(text)));
     more.extend(grown_limits(&old.limits, &new.limits));
     for service in &new.services {
         let named = |text: String| format!("service `{}`: {text}", service.name);
@@ -180,6 +189,9 @@ mod tests {
                 "service `s`: runs as a user used for nothing else",
             ]
         );
+        let helped = manifest("[helper]\nprogram = \"h\"\ncapabilities = [\"SYS_ADMIN\"]\n");
+        assert_eq!(growth(&manifest(""), &helped), ["helper: runs `h`", "helper: capability SYS_ADMIN"]);
+        assert_eq!(growth(&helped, &helped), [""; 0]);
         assert!(permissions(&small).contains(&"reads `/etc/hosts`".to_owned()));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hull_plugin::{Code, DriverError, ProcessFd, ServiceSpec, ServiceState};
@@ -31,11 +31,17 @@ const REFUSALS: &str = "/refusals";
 const POLITENESS: Duration = Duration::from_secs(3);
 const DYING: Duration = Duration::from_secs(2);
 
+/// So many services a plugin may have: one for each network, and some to spare.
+const MOST: usize = 1024;
+
+/// The place of one service.
+type Slot = Arc<tokio::sync::Mutex<Option<Service>>>;
+
 /// All services of all plugins.
 pub(crate) struct Services {
     keeper: KeeperClient,
     /// By plugin and key. One lock a service keeps starting and stopping it apart.
-    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Service>>>>>,
+    known: Mutex<HashMap<String, Slot>>,
 }
 
 struct Service {
@@ -83,7 +89,7 @@ impl Services {
     pub(super) async fn start(&self, plugin: &Arc<Spec>, spec: ServiceSpec) -> Result<ProcessFd, DriverError> {
         check_key(&spec.key)?;
         let name = name(&plugin.name.plugin, &spec.key);
-        let slot = self.slot(&name);
+        let slot = self.slot_within(&plugin.name.plugin, &name)?;
         let mut slot = slot.lock().await;
         if let Some(running) = slot.as_ref().filter(|service| service.record.spec == spec && service.lives()) {
             return running.descriptor();
@@ -100,6 +106,7 @@ impl Services {
 
     /// Ends the service; one that does not run is fine.
     pub(super) async fn stop(&self, plugin: &Spec, key: &str) -> Result<(), DriverError> {
+        check_key(key)?;
         let name = name(&plugin.name.plugin, key);
         let slot = self.slot(&name);
         let mut slot = slot.lock().await;
@@ -113,7 +120,7 @@ impl Services {
     }
 
     pub(super) async fn state(&self, plugin: &str, key: &str) -> ServiceState {
-        let slot = self.slot(&name(plugin, key));
+        let Some(slot) = self.all().get(&name(plugin, key)).cloned() else { return ServiceState::Unknown };
         let slot = slot.lock().await;
         match slot.as_ref() {
             None => ServiceState::Unknown,
@@ -129,9 +136,26 @@ impl Services {
         }
     }
 
-    fn slot(&self, name: &str) -> Arc<tokio::sync::Mutex<Option<Service>>> {
+    fn slot(&self, name: &str) -> Slot {
+        self.all().entry(name.to_owned()).or_default().clone()
+    }
+
+    /// The same, unless the plugin has enough.
+    fn slot_within(&self, plugin: &str, name: &str) -> Result<Slot, DriverError> {
+        let mut all = self.all();
+        let prefix = self::name(plugin, "");
+        if !all.contains_key(name) && all.keys().filter(|other| other.starts_with(&prefix)).count() >= MOST {
+            let text = format!("cannot start service `{name}`: the plugin has {MOST} services already");
+            return Err(DriverError::new(Code::Busy, text));
+        }
+        Ok(all.entry(name.to_owned()).or_default().clone())
+    }
+
+    /// Those that run, or that somebody is at work on.
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(name.to_owned()).or_default().clone()
+        known.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|service| service.is_some()));
+        known
     }
 
     async fn spawn(&self, plugin: &Arc<Spec>, name: &str, spec: ServiceSpec) -> Result<Service, DriverError> {

@@ -132,7 +132,7 @@ pub(super) async fn check(spec: Arc<Spec>, session: Arc<Session>) -> Result<(), 
         && let Some(config) = spec.environment.handles.pool_config(pool)
     {
         let request = context(RequestId(0), Duration::from_secs(30));
-        let opened = client.open_pool(request, pool.clone(), config).await.map_err(GreetError::Silent)?;
+        let opened = sane(client.open_pool(request, pool.clone(), config)).await.map_err(GreetError::Silent)?;
         opened.map_err(GreetError::Pool)?;
         session.opened.get_or_init(async || ()).await;
     }

@@ -135,15 +135,16 @@ fn errno(call: &str, request: &ScmpNotifReq) -> i32 {
 
 fn name_of(request: &ScmpNotifReq) -> String {
     let call = request.data.syscall;
-    call.get_name_by_arch(request.data.arch).unwrap_or_else(|_| format!("number {}", call.as_raw_syscall()))
+    // One word for all that nobody knows: each word is remembered.
+    call.get_name_by_arch(request.data.arch).unwrap_or_else(|_| "unknown".to_owned())
 }
 
 fn tell(plugin: &str, call: &str, request: &ScmpNotifReq, before: u64) {
     let [first, second, ..] = request.data.args;
     let program = std::fs::read_to_string(format!("/proc/{}/comm", request.pid)).unwrap_or_default();
     let (program, pid) = (printable(program.trim()), request.pid);
-    let arguments = format!("{first:#x}, {second:#x}");
-    tracing::warn!(plugin, syscall = call, %arguments, pid, program, before, "system call refused by the sandbox");
+    let (number, arguments) = (request.data.syscall.as_raw_syscall(), format!("{first:#x}, {second:#x}"));
+    tracing::warn!(plugin, syscall = call, number, %arguments, pid, program, before, "system call refused by the sandbox");
 }
 
 /// Which refusals were logged when, and how many were not.

@@ -131,10 +131,20 @@ pub(crate) async fn spawn_plugin(
     let namespace = if lasting { environment.keeper.fetch(&namespace_key).await? } else { None };
     let start = Start { stage: &environment.executable, target: Target::Supervisor, namespace: namespace.as_ref() };
     let child = start.spawn(&plan, &theirs, their_output.as_fd()).await?;
-    environment.keeper.store(&key, child.process()).await?;
-    if lasting && namespace.is_none() {
-        let made = std::fs::File::open(format!("/proc/{}/ns/user", child.pid()))?;
-        environment.keeper.store(&namespace_key, made.as_fd()).await?;
+    let kept = async {
+        environment.keeper.store(&key, child.process()).await?;
+        if lasting && namespace.is_none() {
+            let made = std::fs::File::open(format!("/proc/{}/ns/user", child.pid()))?;
+            environment.keeper.store(&namespace_key, made.as_fd()).await?;
+        }
+        Ok::<(), SpawnError>(())
+    };
+    if let Err(error) = kept.await {
+        // Nobody will ever hear of it.
+        child.kill();
+        child.exited().await;
+        child.status(); // reaps it
+        return Err(error);
     }
     Ok((child, PluginSockets { lifecycle, driver, host }, output))
 }
