@@ -71,6 +71,25 @@ fn killing_any_part_disturbs_no_instance() -> Result<()> {
 }
 
 #[test]
+fn the_end_of_hull_init_is_noticed_at_once() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked();
+    }
+    let first = host.running("first")?;
+    // The oldest is the one that makes the others.
+    let helper = host.processes_named("hull-init").into_iter().min().context("hull-init runs")?;
+    kill(Pid::from_raw(helper), Signal::SIGKILL)?;
+    let begun = Instant::now();
+    until("commands run again", Duration::from_secs(20), || {
+        (first.exec(&["hostname"]).ok()?.stdout == "first\n").then_some(())
+    })?;
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    host.running("second")?;
+    host.assert_nothing_leaked()
+}
+
+#[test]
 fn a_gateway_that_hangs_is_replaced() -> Result<()> {
     let host = Host::ready()?;
     if host.target() == Target::Lxd {

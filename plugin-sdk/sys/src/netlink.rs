@@ -16,8 +16,12 @@ pub fn open() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
 }
 
-/// All answers to a dump request such as `RTM_GETLINK`: the payload of each message, without the netlink header.
-pub fn dump(socket: BorrowedFd, kind: u16, sequence: u32) -> nix::Result<Vec<Vec<u8>>> {
+/// The most messages of one dump: in a namespace of others anybody may make as many as there is memory for.
+const MOST: usize = 4096;
+
+/// The answers to a dump request such as `RTM_GETLINK`, as far as they are not too many: the payload of each message, without
+/// the netlink header. The socket may be in the middle of it afterwards, and can be used for nothing else.
+pub fn dump(socket: OwnedFd, kind: u16, sequence: u32) -> nix::Result<Vec<Vec<u8>>> {
     let mut request = Vec::with_capacity(32);
     request.extend(32_u32.to_ne_bytes()); // length: header 16 + `struct ifinfomsg` 16
     request.extend(kind.to_ne_bytes());
@@ -29,7 +33,7 @@ pub fn dump(socket: BorrowedFd, kind: u16, sequence: u32) -> nix::Result<Vec<Vec
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = nix::sys::socket::recv(socket.as_raw_fd(), &mut buffer, nix::sys::socket::MsgFlags::empty())?;
-        if collect(&buffer[..length.min(buffer.len())], sequence, &mut answers)? {
+        if collect(&buffer[..length.min(buffer.len())], sequence, &mut answers)? || answers.len() >= MOST {
             return Ok(answers);
         }
     }
@@ -136,12 +140,11 @@ pub fn loopback_up() -> nix::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
 
     #[test]
     fn the_loopback_interface_is_listed() {
         let socket = open().unwrap();
-        let links = dump(socket.as_fd(), libc::RTM_GETLINK, 7).unwrap();
+        let links = dump(socket, libc::RTM_GETLINK, 7).unwrap();
         let names: Vec<_> = links
             .iter()
             .flat_map(|link| attributes(&link[16..]))

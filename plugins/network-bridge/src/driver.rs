@@ -33,6 +33,9 @@ struct Inner {
     open: RefCell<Result<Rc<Open>, DriverError>>,
     /// Held by calls that write the state directory: what they write is not to be missed by a successor.
     writing: RwLock<()>,
+    /// What `reconcile` has been told so far. Not of [`Open`]: a process that takes charge again in the middle of it would
+    /// take the first half for unknown.
+    known: RefCell<BTreeSet<String>>,
 }
 
 /// What all verbs work with.
@@ -43,8 +46,6 @@ pub(crate) struct Open {
     pub(crate) host: HostHandle,
     /// Held while a network is made, changed or deleted: free subnets are chosen one at a time.
     pub(crate) networks: Mutex<()>,
-    /// What `reconcile` has been told so far.
-    known: RefCell<BTreeSet<String>>,
 }
 
 impl BridgeDriver {
@@ -55,6 +56,7 @@ impl BridgeDriver {
             open: RefCell::new(Open::new(directory, host.clone())),
             host,
             writing: RwLock::default(),
+            known: RefCell::default(),
         };
         Self(Rc::new(driver))
     }
@@ -77,7 +79,7 @@ impl Open {
         let state = State::open(directory)?;
         let firewall = Firewall::new(state.tag());
         let links = Links::open()?;
-        Ok(Self { state, links, firewall, host, networks: Mutex::default(), known: RefCell::default() })
+        Ok(Self { state, links, firewall, host, networks: Mutex::default() })
     }
 
     async fn recovered(&self, stored: &StoredHandle) -> Result<Recovered, DriverError> {
@@ -191,13 +193,12 @@ impl NetworkDriver for BridgeDriver {
     }
 
     async fn reconcile(self, _: Context, known: Vec<String>, last: bool) -> Result<Reconciled, DriverError> {
-        let open = self.open()?;
-        open.known.borrow_mut().extend(known);
+        self.0.known.borrow_mut().extend(known);
         if !last {
             return Ok(Reconciled::default());
         }
-        let known = open.known.take();
-        reconcile::reconcile(&open, &known).await
+        let known = self.0.known.take();
+        reconcile::reconcile(&*self.open()?, &known).await
     }
 
     async fn collect(self, _: Context, _: OperationId, unknown: Vec<String>) -> Result<(), DriverError> {

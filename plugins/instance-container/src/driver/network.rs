@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use hull_plugin::network::{Address, Counters, InterfaceState};
 use hull_sys::netlink::{attributes, dump};
@@ -16,9 +16,8 @@ const ADDRESS_HEADER: usize = 8; // linux/if_addr.h struct ifaddrmsg
 
 /// All interfaces in the network namespace of a process with their addresses, in the kernel's order.
 pub(crate) fn interfaces_of(process: BorrowedFd) -> nix::Result<Vec<InterfaceState>> {
-    let netlink = &open_in(process)?;
-    let links = dump(netlink.as_fd(), libc::RTM_GETLINK, 1)?;
-    let addresses = dump(netlink.as_fd(), libc::RTM_GETADDR, 2)?;
+    let links = dump(open_in(process)?, libc::RTM_GETLINK, 1)?;
+    let addresses = dump(open_in(process)?, libc::RTM_GETADDR, 2)?;
     let mut found: BTreeMap<u32, InterfaceState> = links.iter().filter_map(|link| interface(link)).collect();
     for (index, address) in addresses.iter().filter_map(|message| address(message)) {
         if let Some(interface) = found.get_mut(&index) {

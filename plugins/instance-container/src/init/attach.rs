@@ -36,10 +36,14 @@ pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -
     if descriptors.len() != if exec.terminal.is_some() { 2 } else { 5 } || exec.command.is_empty() {
         return Err(missing());
     }
+    // Before anything of the container's can stop or find us: nobody inside may look at our memory or take our descriptors.
+    // The command's process inherits that, and sheds it when it executes.
+    fork::set_dumpable(false).doing(|| "hide from the container".into())?;
     let init = descriptors.remove(0);
     let mut status = File::from(descriptors.pop().ok_or_else(missing)?);
     join_legacy(&exec.legacy_cgroups)?;
     let group = exec.unified_cgroup.as_deref().map(open_unified).transpose()?;
+    let side = group.as_ref().map(|group| side_group(group, &init)).transpose()?.flatten();
     let namespaces = CloneFlags::CLONE_NEWUSER
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
@@ -47,7 +51,7 @@ pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET;
     enter(&init, namespaces)?;
-    match fork(group.as_ref())? {
+    match fork(group.as_ref(), side.as_ref())? {
         Forked::Child => {
             drop(status);
             let Err(failure) = become_command(reply, exec, &init, &descriptors);
@@ -57,7 +61,7 @@ pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -
         Forked::Parent(pid, command) => {
             order::send(reply.as_fd(), &Report::Started { pid }, &[command]).doing(|| "report".into())?;
             // Nothing may be kept open but the pipe: others wait for the ends of the command's streams and of ours.
-            drop((std::mem::take(&mut descriptors), init, group));
+            drop((std::mem::take(&mut descriptors), init, group, side));
             for number in [1, 2, reply.as_raw_fd()] {
                 let _ = fork::duplicate_onto(std::io::stdin().as_fd(), number); // `/dev/null`
             }
@@ -68,30 +72,71 @@ pub(crate) fn run(reply: &OwnedFd, exec: &Exec, mut descriptors: Vec<OwnedFd>) -
     }
 }
 
-fn fork(group: Option<&OwnedFd>) -> Outcome<Forked> {
+fn fork(group: Option<&OwnedFd>, side: Option<&OwnedFd>) -> Outcome<Forked> {
     let what = || "start a process in the container".to_owned();
     let Some(group) = group else { return fork::fork_into(CloneFlags::empty(), None).doing(what) };
-    let forked = match fork::fork_into(CloneFlags::empty(), Some(group.as_fd())) {
-        Err(Errno::EBUSY) => {
-            let side = side_group(group).doing_as(FailureKind::Cgroup, || format!("make the cgroup `{SIDE_GROUP}`"))?;
-            fork::fork_into(CloneFlags::empty(), Some(side.as_fd()))
-        }
-        forked => forked,
+    let forked = match (fork::fork_into(CloneFlags::empty(), Some(group.as_fd())), side) {
+        (Err(Errno::EBUSY), Some(side)) => fork::fork_into(CloneFlags::empty(), Some(side.as_fd())),
+        (forked, _) => forked,
     };
     forked.doing_as(FailureKind::Cgroup, what)
 }
 
-fn side_group(group: &OwnedFd) -> nix::Result<OwnedFd> {
-    match nix::sys::stat::mkdirat(group, SIDE_GROUP, Mode::from_bits_retain(0o755)) {
-        Ok(()) | Err(Errno::EEXIST) => {}
-        Err(error) => return Err(error),
+/// [`SIDE_GROUP`], if `group` may need one. The container may make a group of that name, too, and stop what is born there:
+/// only one of our own will do. That can be seen only from outside, where ids are what they are.
+fn side_group(group: &OwnedFd, init: &OwnedFd) -> Outcome<Option<OwnedFd>> {
+    let what = || format!("use the cgroup `{SIDE_GROUP}`");
+    let cgroup = FailureKind::Cgroup;
+    if read_below(group, "cgroup.subtree_control").doing_as(cgroup, what)?.trim().is_empty() {
+        return Ok(None);
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    nix::fcntl::openat(group, SIDE_GROUP, flags, Mode::empty())
+    let open = || nix::fcntl::openat(group, SIDE_GROUP, flags, Mode::empty());
+    let side = match open() {
+        Err(Errno::ENOENT) => make_side_group(group, init).and_then(|()| open()),
+        opened => opened,
+    };
+    let side = side.doing_as(cgroup, what)?;
+    let owner = nix::sys::stat::fstat(&side).doing_as(cgroup, what)?.st_uid;
+    check_side_group(owner, &read_below(&side, "cgroup.freeze").doing_as(cgroup, what)?)?;
+    Ok(Some(side))
+}
+
+fn check_side_group(owner: u32, frozen: &str) -> Outcome {
+    let refuse =
+        |why: &str| Failure { kind: FailureKind::Cgroup, ..refused(format!("use the cgroup `{SIDE_GROUP}`: {why}")) };
+    if owner != nix::unistd::geteuid().as_raw() {
+        return Err(refuse("it was made inside of the container"));
+    }
+    if frozen.trim() == "1" { Err(refuse("it is frozen")) } else { Ok(()) }
+}
+
+/// Only the container's root may make groups there, and a process that has become it does not come back: a child does it. The
+/// group is this process's user's all the same.
+fn make_side_group(group: &OwnedFd, init: &OwnedFd) -> nix::Result<()> {
+    match fork::fork_into(CloneFlags::empty(), None)? {
+        Forked::Child => {
+            let made = nix::sched::setns(init, CloneFlags::CLONE_NEWUSER)
+                .and_then(|()| nix::sys::stat::mkdirat(group, SIDE_GROUP, Mode::from_bits_retain(0o755)));
+            fork::exit_now(made.err().map_or(0, |error| error as i32))
+        }
+        Forked::Parent(pid, _) => match fork::wait(pid)? {
+            status if libc::WIFEXITED(status) => match libc::WEXITSTATUS(status) {
+                0 | libc::EEXIST => Ok(()), // another command was faster
+                error => Err(Errno::from_raw(error)),
+            },
+            _ => Err(Errno::EINTR),
+        },
+    }
+}
+
+fn read_below(directory: &OwnedFd, name: &str) -> nix::Result<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = File::from(nix::fcntl::openat(directory, name, flags, Mode::empty())?);
+    std::io::read_to_string(file).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 fn become_command(reply: &OwnedFd, exec: &Exec, init: &OwnedFd, streams: &[OwnedFd]) -> Result<Infallible, Failure> {
-    let _ = fork::set_dumpable(false); // until exec, nobody inside may look at our memory
     enter(init, CloneFlags::CLONE_NEWCGROUP)?;
     become_root()?;
     setsid().doing(|| "start a session".into())?;
@@ -163,4 +208,17 @@ fn run_program(path: &str, exec: &Exec) -> Result<Infallible, Failure> {
     let mut arguments = vec!["/bin/sh".to_owned(), path.to_owned()];
     arguments.extend_from_slice(&exec.command[1..]);
     execute("/bin/sh", &arguments, &exec.environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_group_of_others_is_refused() {
+        let own = nix::unistd::geteuid().as_raw();
+        assert!(check_side_group(own, "0\n").is_ok());
+        assert!(check_side_group(own, "1\n").is_err());
+        assert!(check_side_group(own + 1, "0\n").is_err());
+    }
 }

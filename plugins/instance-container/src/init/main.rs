@@ -38,16 +38,16 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     fork::discard_children(true);
-    serve(&orders)
+    serve(orders)
 }
 
 /// Forks a child for each order until the driver is gone.
-fn serve(orders: &OwnedFd) -> ExitCode {
+fn serve(orders: OwnedFd) -> ExitCode {
     loop {
         match order::receive::<Order>(orders.as_fd()) {
             Ok(None) => return ExitCode::SUCCESS,
             Ok(Some((order, descriptors))) => match fork::fork_into(CloneFlags::empty(), None) {
-                Ok(Forked::Child) => child(order, descriptors),
+                Ok(Forked::Child) => child(orders, order, descriptors),
                 Ok(Forked::Parent(..)) => {}
                 // The driver sees its reply socket close without an answer.
                 Err(error) => eprintln!("hull-init: cannot fork: {error}"),
@@ -60,7 +60,10 @@ fn serve(orders: &OwnedFd) -> ExitCode {
     }
 }
 
-fn child(order: Order, mut descriptors: Vec<OwnedFd>) -> ! {
+/// `orders` is for the loop alone: whoever else held it could be made to give orders, and would hide the loop's end from the
+/// driver.
+fn child(orders: OwnedFd, order: Order, mut descriptors: Vec<OwnedFd>) -> ! {
+    drop(orders);
     fork::discard_children(false);
     if descriptors.is_empty() {
         fork::exit_now(1);

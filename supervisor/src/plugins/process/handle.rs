@@ -164,13 +164,16 @@ impl Process {
             return Ok(session.clone());
         }
         self.installed()?;
-        self.send(Command::Wanted).await; // a quarantine that is over ends with this
         let mut status = self.status.clone();
-        // A process that has ended is still named for a moment, until its owner has noticed.
-        let settled = status.wait_for(|status| match status {
-            Status::Ready(session) => !session.gone.is_cancelled(),
-            status => matches!(status, Status::Failed(_)),
-        });
+        let settled = async {
+            self.send(Command::Wanted).await; // a quarantine that is over ends with this
+            // A process that has ended is still named for a moment, until its owner has noticed.
+            let settled = status.wait_for(|status| match status {
+                Status::Ready(session) => !session.gone.is_cancelled(),
+                status => matches!(status, Status::Failed(_)),
+            });
+            settled.await
+        };
         match tokio::time::timeout(START_PATIENCE, settled).await {
             Ok(Ok(status)) => match &*status {
                 Status::Ready(session) => Ok(session.clone()),

@@ -123,10 +123,6 @@ fn plan(wishes: Wishes) -> Result<Plan, SpawnError> {
             why: "`user = \"dynamic\"` can have no capability; ask for `namespace`".into(),
         });
     }
-    if sandbox.pool && pool.is_some_and(|pool| !pool.is_dir()) {
-        let pool = pool.unwrap_or(Path::new("")).display().to_string();
-        return Err(SpawnError::Pool { path: pool });
-    }
     if sandbox.cgroup && identity != Identity::HostRoot {
         cgroups.let_move(block).map_err(SpawnError::Cgroup)?;
     }

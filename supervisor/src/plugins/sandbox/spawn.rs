@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hull_sys::message::{packet_pair, receive};
@@ -21,6 +21,7 @@ use super::stage::{FAILED, LISTENING, STARTED};
 use crate::blocking::blocking;
 use crate::cgroups::CgroupError;
 use crate::keeper::KeeperClient;
+use crate::look;
 use crate::plugins::process::Spec;
 
 /// Building a sandbox takes milliseconds; one that takes so long has met something that hangs.
@@ -119,6 +120,11 @@ pub(crate) async fn spawn_plugin(
     let environment = &spec.environment;
     let key = slot.key(spec);
     end_predecessors(spec, slot, first).await;
+    if let Some(pool) = &spec.pool_source
+        && !look::at(pool, Path::is_dir).await.unwrap_or(false)
+    {
+        return Err(SpawnError::Pool { path: pool.display().to_string() });
+    }
     let plan = blocking(|| plugin_plan(spec, slot))?;
     let (lifecycle, their_lifecycle) = packet_pair()?;
     let (driver, their_driver) = packet_pair()?;
