@@ -76,6 +76,8 @@ pub(crate) struct Owner {
     /// Why hulld itself ended the process.
     complaint: Option<String>,
     pub(super) upgrade: Option<Upgrade>,
+    /// Somebody has called meanwhile, and there is no process beside the successor.
+    pub(super) wanted: bool,
     /// Processes that were replaced and still have calls.
     pub(super) retiring: Vec<Retiring>,
     /// Whether this program has ever served: if not, it may be given up for an older one.
@@ -132,6 +134,7 @@ impl Owner {
             pending: None,
             complaint: None,
             upgrade: None,
+            wanted: false,
             retiring: Vec::new(),
             proven: false,
             output,
@@ -141,6 +144,12 @@ impl Owner {
     /// A complaint about a process that is gone already means nothing.
     async fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Option<Event> {
         let (event, done) = match command {
+            // With no process beside it the successor is what is wanted: another one would be in its way.
+            Command::Wanted(done) if self.upgrade.is_some() && self.running.is_none() => {
+                self.wanted = true;
+                let _ = done.send(()); // who asked waits for a process that serves
+                return None;
+            }
             Command::Wanted(done) => (Event::Wanted, done),
             Command::Reset(done) => {
                 self.spec.statistics.expect_end();
@@ -162,7 +171,7 @@ impl Owner {
         Some(event)
     }
 
-    async fn apply(&mut self, event: Event) {
+    pub(super) async fn apply(&mut self, event: Event) {
         let mut event = Some(event);
         while let Some(current) = event.take() {
             let (state, actions) = step(self.state, current, Instant::now());

@@ -167,6 +167,7 @@ impl Owner {
         let Some(session) = upgrade.running.session.clone() else { return };
         let replaced = self.running.replace(upgrade.running);
         self.spec = upgrade.spec;
+        self.wanted = false;
         self.state = state::succeeded(Instant::now());
         self.serve(session);
         if let Some(held) = upgrade.held.map(|since| since.elapsed()) {
@@ -197,6 +198,9 @@ impl Owner {
         }
         crate::plugins::sandbox::forget_plugin(&spec, running.slot).await;
         refuse(upgrade.done, error);
+        if std::mem::take(&mut self.wanted) {
+            Box::pin(self.apply(super::state::Event::Wanted)).await;
+        }
     }
 
     fn busy(&self, why: &str) -> DriverError {
