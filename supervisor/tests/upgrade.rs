@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Host, OneObject, order};
 use hull_plugin::{Code, DriverError};
-use hulld::plugins::{Grant, PluginState, Restart, StorageHandle};
+use hulld::plugins::{Grant, NoHandles, PluginState, Restart, StorageHandle};
 
 const PROBE: &str = "storage-probe";
 
@@ -262,4 +262,32 @@ async fn a_busy_process_is_asked_again_and_a_dead_one_ends_the_upgrade() {
 fn upgrade_later(host: &Host, version: &str) -> tokio::task::JoinHandle<Result<String, DriverError>> {
     let (plugins, source) = (host.plugins.clone(), host.version(version, same));
     tokio::spawn(async move { plugins.upgrade(PROBE, Some(&source), Grant::Nothing).await })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_while_one_that_rests_is_replaced_waits_for_what_comes_of_it() {
+    let host = Host::resting(Arc::new(NoHandles), Duration::from_millis(300)).await;
+    let pool = host.pool();
+    let rests = async || {
+        while !running_pids(&host).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    order(&pool, "birth").await.unwrap();
+    rests().await;
+    flaw(&host, "mute");
+    let work = upgrade_later(&host, "0.2.0");
+    tokio::time::sleep(Duration::from_millis(200)).await; // its greeting is waited for
+    order(&pool, "birth").await.unwrap();
+    assert!(work.await.unwrap().is_err());
+    assert_eq!(running_pids(&host).len(), 1);
+    assert_eq!(host.plugins.list()[0].manifest.version, "0.1.0");
+
+    rests().await;
+    let work = upgrade_later(&host, "0.3.0");
+    let callers = Callers::start(&pool);
+    assert_eq!(work.await.unwrap().unwrap(), "0.3.0");
+    callers.end().await; // each was answered
+    assert_eq!(running_pids(&host).len(), 1);
+    host.close().await;
 }

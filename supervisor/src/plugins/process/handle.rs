@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,7 @@ use super::output::Output;
 use super::owner::{self, Command};
 use super::queue::Queue;
 use super::session::Session;
+use crate::look;
 use crate::plugins::statistics::Statistics;
 use crate::plugins::{Environment, Notice};
 
@@ -164,6 +165,7 @@ impl Process {
             return Ok(session.clone());
         }
         self.installed()?;
+        self.pool_is_there().await?;
         let mut status = self.status.clone();
         let settled = async {
             self.send(Command::Wanted).await; // a quarantine that is over ends with this
@@ -252,6 +254,16 @@ impl Process {
         }
         let message = format!("the program of plugin `{}` is missing: `{}`", self.spec.name, program.display());
         Err(DriverError::new(Code::Unavailable, message).hint("install it again"))
+    }
+
+    /// The same for the directory of a pool.
+    async fn pool_is_there(&self) -> Result<(), DriverError> {
+        let Some(pool) = &self.spec.pool_source else { return Ok(()) };
+        if look::at(pool, Path::is_dir).await.unwrap_or(false) {
+            return Ok(());
+        }
+        let message = format!("the directory `{}` of the pool is missing or does not answer", pool.display());
+        Err(DriverError::new(Code::Unavailable, message).hint("is it mounted?"))
     }
 
     fn quarantined(&self, reason: &str) -> DriverError {

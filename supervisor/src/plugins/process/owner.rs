@@ -213,7 +213,12 @@ impl Owner {
             }
             Err(error) => {
                 if let sandbox::SpawnError::Pool { .. } = &error {
-                    self.spec.notice(Notice::PoolClosed { why: error.to_string() });
+                    let why = error.to_string();
+                    tracing::warn!(plugin = %self.spec.name, why, "plugin not started");
+                    self.facts.send_modify(|facts| facts.last_end = Some(why.clone().into()));
+                    self.spec.notice(Notice::PoolClosed { why });
+                    self.status.send_replace(Status::Stopped);
+                    return Some(Event::Absent);
                 }
                 self.account(format!("cannot be started: {}", crate::plugins::chain(&error)));
                 Some(Event::Exited)

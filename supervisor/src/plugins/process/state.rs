@@ -8,6 +8,7 @@
 //!                     └──────── Backoff ◀──Exited, Tick──── Killing
 //!                                 └─ five crashes in two minutes ─▶ Failed ─Reset, or Wanted after a minute─▶ Starting
 //! ```
+//! From `Starting`, `Absent` leads back to `Stopped`: the next call tries again.
 //! From `Ready`, `Unneeded` leads back to `Stopped`: the process finishes what it was asked, and ends.
 //! No clock and no I/O here: `step` is given both. A process that does not die of SIGKILL is abandoned, never waited for.
 
@@ -61,6 +62,8 @@ pub(crate) enum Event {
     Hung,
     /// The process has ended, or could not be started.
     Exited,
+    /// What it is to look after is not there: no fault of its own.
+    Absent,
     /// The administrator wants it tried anew.
     Reset,
     /// Nobody has called it for a while, and it has nothing to look after.
@@ -94,6 +97,7 @@ pub(crate) fn step(state: State, event: Event, now: Instant) -> (State, &'static
             (starting(Crashes::default()), &[Spawn])
         }
         (Failed { .. } | Backoff { .. }, Reset) => (starting(Crashes::default()), &[Spawn]),
+        (Starting { .. }, Absent) => (Stopped, &[]),
         (Starting { crashes, .. }, Greeted) => (Recovering { crashes, until: now + RECOVERY }, &[Recover]),
         (Recovering { crashes, .. }, Recovered) => (Ready { crashes, since: now }, &[Route]),
         (Starting { crashes, until } | Recovering { crashes, until }, Tick) if now >= until => {
@@ -189,6 +193,14 @@ mod tests {
         let (state, actions) = step(state, Event::Tick, now + FIRST_BACKOFF);
         assert!(matches!(state, State::Starting { .. }));
         assert_eq!(actions, [Action::Spawn]);
+    }
+
+    #[test]
+    fn what_is_away_is_no_crash() {
+        let now = Instant::now();
+        let starting = State::Starting { crashes: Crashes::default(), until: now + GREETING };
+        assert_eq!(step(starting, Event::Absent, now), (State::Stopped, &[][..]));
+        assert_eq!(step(State::Stopped, Event::Wanted, now).1, [Action::Spawn]);
     }
 
     #[test]
