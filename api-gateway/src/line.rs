@@ -135,28 +135,32 @@ impl Line {
         }
     }
 
-    /// Tells hulld that a connection has ended.
+    /// Tells hulld that a connection has ended, however long there is none: one that never hears of it counts it for ever.
     pub(crate) async fn closed(&self, token: Token) {
-        while let Ok(attached) = self.open().await {
+        while let Some(attached) = self.open_at_last().await {
             let context = hull_wire::context(RequestId(0), CLOSED_DEADLINE);
             let _under_way = self.begin();
             match attached.api.closed(context, token).await {
                 Ok(()) => return,
                 Err(error) if is_broken(&error) => self.lost(attached.number),
+                Err(RpcError::DeadlineExceeded) => {}
                 Err(error) => return tracing::debug!(%error, "hulld was not told of a closed connection"),
             }
         }
     }
 
     async fn open(&self) -> Result<Attached, Refusal> {
+        let opened = tokio::time::timeout(PATIENCE, self.open_at_last()).await;
+        opened.ok().flatten().ok_or_else(Refusal::absent)
+    }
+
+    /// `None`: no hulld will come.
+    async fn open_at_last(&self) -> Option<Attached> {
         let mut state = self.state.subscribe();
-        let settled = state.wait_for(|state| matches!(state, State::Open(_) | State::Ended));
-        match tokio::time::timeout(PATIENCE, settled).await {
-            Ok(Ok(state)) => match &*state {
-                State::Open(attached) => Ok(attached.clone()),
-                _ => Err(Refusal::absent()),
-            },
-            Ok(Err(_)) | Err(_) => Err(Refusal::absent()),
+        let settled = state.wait_for(|state| matches!(state, State::Open(_) | State::Ended)).await;
+        match &*settled.ok()? {
+            State::Open(attached) => Some(attached.clone()),
+            _ => None,
         }
     }
 

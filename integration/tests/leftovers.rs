@@ -116,7 +116,7 @@ fn fail_to_unpack(host: &Host) -> Result<()> {
     let moved = unpacking(host).and_then(|()| Ok(fs::rename(&place, &away)?));
     kill(driver, Signal::SIGKILL)?;
     moved?;
-    let error = host.rest.wait(&made).unwrap_err().to_string();
+    let error = host.rest.wait(&made).err().context("its pool went away")?.to_string();
     assert!(error.contains("cannot undo"), "{error}");
     Ok(fs::rename(&away, &place)?)
 }
