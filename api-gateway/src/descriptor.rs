@@ -131,7 +131,11 @@ impl Descriptor {
             match splice(self, None, target, None, left, flags) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(moved) => left -= moved,
-                Err(Errno::EAGAIN) if unread(self.as_fd())? == 0 => drop(self.filled().await?), // read by another
+                // Which of the two it waits for, the target alone can say: the pipe may be filled again by now.
+                Err(Errno::EAGAIN) if is_ready(target.as_fd(), PollFlags::POLLOUT)? => {
+                    drop(self.filled().await?); // it was empty: read by another
+                    tokio::task::yield_now().await;
+                }
                 Err(Errno::EAGAIN) => guard.clear_ready(),
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),

@@ -36,6 +36,8 @@ pub enum Code {
     Internal,
     /// As many calls run and wait as may; Hull says this itself, before the driver hears of the call.
     Overloaded,
+    /// A successor is in charge: Hull makes the call there. See [`crate::Charge`].
+    HandedOver,
 }
 
 /// Whether the same call may be tried again.
@@ -63,7 +65,9 @@ pub struct DriverError {
 impl DriverError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let retry = match code {
-            Code::Busy | Code::Unavailable | Code::Crashed => Retry::After(Duration::from_millis(100)),
+            Code::Busy | Code::Unavailable | Code::Crashed | Code::HandedOver => {
+                Retry::After(Duration::from_millis(100))
+            }
             Code::Overloaded => Retry::After(Duration::from_secs(1)),
             _ => Retry::Never,
         };

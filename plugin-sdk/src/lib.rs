@@ -17,6 +17,7 @@
 //! * **Descriptors, not paths.** Objects cross process walls as descriptors ([`Fd`]), never as host paths.
 //! * **Errors** carry a stable [`Code`], the object, the cause chain and a hint; nobody parses their text.
 
+mod charge;
 mod error;
 mod host;
 mod id;
@@ -32,6 +33,7 @@ mod serve;
 pub mod storage;
 pub mod testing;
 
+pub use charge::{AtRest, Charge, Share};
 pub use error::{Code, DriverError, Retry};
 pub use host::{Host, HostClient, HostHandle, Progress, ServiceSpec, ServiceState};
 #[doc(hidden)] // the messages themselves; the other contracts' are in their modules

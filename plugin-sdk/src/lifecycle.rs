@@ -125,8 +125,8 @@ pub enum Health {
 /// old  … serves ───────────────────────────────┬ hand_over ┐            ┌ drain ─ end
 /// new  hello ─ describe ─ recover ─ health ────┘           └ take_charge┴ serves …
 /// ```
-/// Hull sends no call between `hand_over` and the answer to `take_charge`. If the new process fails there, the old one is told
-/// to `take_charge` again.
+/// Hull begins no call between `hand_over` and the answer to `take_charge`, but one may be on its way: if it changes what the new
+/// process must know of, it is refused ([`crate::Charge`]). If the new process fails there, the old one is told to `take_charge` again.
 #[tarpc::service]
 pub trait Lifecycle {
     /// The handshake; must be answered within a second of the start.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hull_plugin::storage::{NewVolume, Reconciled, StorageDriver, Usage, VolumeRoot};
 use hull_plugin::{
-    Code, ConfigMap, Context, Description, Driver, DriverError, Handle, Health, HostHandle, OperationId, PoolName,
-    Progress, Recovered, ServiceSpec, StoredHandle, VolumeName,
+    Charge, Code, ConfigMap, Context, Description, Driver, DriverError, Handle, Health, HostHandle, OperationId,
+    PoolName, Progress, Recovered, ServiceSpec, StoredHandle, VolumeName,
 };
 
 hull_plugin::manifest!("../tests/fixtures/storage-probe.toml");
@@ -23,7 +23,9 @@ fn main() -> std::process::ExitCode {
         "mute" => loop {
             std::thread::sleep(Duration::from_secs(1000));
         },
-        _ => hull_plugin::serve_storage(|host| Probe { host, flaw: flaw.into(), born: now() }),
+        _ => {
+            hull_plugin::serve_storage(|host| Probe { host, flaw: flaw.into(), born: now(), charge: Charge::default() })
+        }
     }
 }
 
@@ -33,6 +35,7 @@ struct Probe {
     flaw: std::rc::Rc<str>,
     /// Tells one process from another.
     born: u64,
+    charge: Charge,
 }
 
 /// In microseconds.
@@ -65,14 +68,20 @@ impl Driver for Probe {
         match &*self.flaw {
             "die-in-charge" => std::process::abort(),
             "charge" => Err(DriverError::new(Code::Unavailable, "a test says so")),
-            _ => Ok(()),
+            _ => {
+                self.charge.take();
+                Ok(())
+            }
         }
     }
 
     async fn hand_over(&self) -> Result<(), DriverError> {
         match std::fs::exists("/state/busy") {
             Ok(true) => Err(DriverError::new(Code::Busy, "a test says so")),
-            _ => Ok(()),
+            _ => {
+                self.charge.rest().await.give_up();
+                Ok(())
+            }
         }
     }
 }
@@ -100,6 +109,13 @@ impl Probe {
                 tokio::time::sleep(Duration::from_millis(1500)).await;
                 Ok(self.born)
             }
+            // As if it had been on its way until now.
+            "change-late" => {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                let _share = self.charge.share().await?;
+                Ok(self.born)
+            }
+            "never-in-charge" => Err(DriverError::new(Code::HandedOver, "a test says so")),
             "user" => Ok(u64::from(nix::unistd::geteuid().as_raw())),
             "die" => std::process::abort(),
             "hang" => loop {

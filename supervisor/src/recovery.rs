@@ -7,7 +7,7 @@
 //! settles what is left of its object ([`plans::settle_about`]), so that an undo meets nothing newer of the same name. Nothing is
 //! collected while a cut plan is open: what looks like rubbish may be what that plan is about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,19 +38,40 @@ pub(crate) struct Recovery {
     /// Cut plans that were not tried yet, by noun.
     open: watch::Sender<BTreeMap<Noun, usize>>,
     settled: watch::Sender<bool>,
-    /// What a collector is at work on, or will be.
-    collecting: Arc<Mutex<BTreeSet<String>>>,
+    collecting: Collecting,
 }
+
+/// What a collector is at work on, or will be, and whether another was wanted meanwhile.
+type Collecting = Arc<Mutex<BTreeMap<String, bool>>>;
 
 /// The turn of one collector.
 pub(crate) struct Turn {
-    key: String,
-    collecting: Arc<Mutex<BTreeSet<String>>>,
+    /// `None` once it is over.
+    key: Option<String>,
+    collecting: Collecting,
+}
+
+impl Turn {
+    /// Another turn if one was wanted meanwhile: what this one saw may be of a process that has ended since.
+    pub(crate) fn next(mut self) -> Option<Self> {
+        let collecting = self.collecting.clone();
+        let mut collecting = collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = self.key.take()?;
+        let wanted = collecting.get_mut(&key).is_some_and(std::mem::take);
+        if !wanted {
+            collecting.remove(&key);
+            return None;
+        }
+        self.key = Some(key);
+        Some(self)
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.collecting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        if let Some(key) = &self.key {
+            self.collecting.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
     }
 }
 
@@ -75,10 +96,15 @@ impl Recovery {
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
     }
 
-    /// The right to collect there; `None` if somebody has it already.
+    /// The right to collect there; `None` if somebody has it already, who then looks once more.
     pub(crate) fn turn(&self, key: String) -> Option<Turn> {
-        let free = self.collecting.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        free.then(|| Turn { key, collecting: self.collecting.clone() })
+        let mut collecting = self.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wanted) = collecting.get_mut(&key) {
+            *wanted = true;
+            return None;
+        }
+        collecting.insert(key.clone(), false);
+        Some(Turn { key: Some(key), collecting: self.collecting.clone() })
     }
 
     fn expect(&self, entry: &Entry, change: isize) {

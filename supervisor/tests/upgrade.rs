@@ -259,6 +259,28 @@ async fn a_busy_process_is_asked_again_and_a_dead_one_ends_the_upgrade() {
     host.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_on_its_way_while_its_process_hands_over_is_made_by_the_successor() {
+    let host = Host::with(Arc::new(OneObject)).await;
+    let pool = host.pool();
+    let before = order(&pool, "birth").await.unwrap();
+    let change = tokio::spawn({
+        let pool = pool.clone();
+        async move { order(&pool, "change-late").await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await; // it has been sent by now
+    upgrade(&host, &host.version("0.2.0", same)).await.unwrap();
+    assert!(!change.is_finished());
+    let after = order(&pool, "birth").await.unwrap();
+    assert_ne!(after, before);
+    assert_eq!(change.await.unwrap().unwrap(), after);
+
+    // A process that says so while it serves is believed for a while only.
+    let error = order(&pool, "never-in-charge").await.unwrap_err();
+    assert!(error.contains("a test says so"), "{error}");
+    host.close().await;
+}
+
 fn upgrade_later(host: &Host, version: &str) -> tokio::task::JoinHandle<Result<String, DriverError>> {
     let (plugins, source) = (host.plugins.clone(), host.version(version, same));
     tokio::spawn(async move { plugins.upgrade(PROBE, Some(&source), Grant::Nothing).await })

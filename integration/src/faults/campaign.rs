@@ -22,7 +22,7 @@ use super::hostile;
 use super::inventory::Inventory;
 use super::pulse::OpenExec;
 use super::report::{Outcome, Report};
-use super::scenario::{self, Scenario};
+use super::scenario::{self, Scenario, When};
 use super::stuck::Stuck;
 use super::watch::{self, Log};
 use crate::command::until;
@@ -190,8 +190,9 @@ impl Campaign {
         if self.crashes.get(&scenario.process).is_some_and(|crashes| *crashes >= CRASHES) {
             self.renew()?;
         }
-        *self.crashes.entry(scenario.process.clone()).or_default() += if scenario.restart { 2 } else { 1 };
-        if scenario.restart {
+        *self.crashes.entry(scenario.process.clone()).or_default() +=
+            if scenario.when == When::Meanwhile { 1 } else { 2 };
+        if scenario.when == When::Back {
             self.clean_run(&scenario).context("the request that starts the process")?;
         }
         (scenario.prepare)(&self.stage).context("what the scenario needs")?;
@@ -202,8 +203,8 @@ impl Campaign {
         let (result, mut findings) = self.act(&scenario, cell.fault, &path)?;
         let acted = from.elapsed();
         let fired = path.with_added_extension("fired");
-        if scenario.restart {
-            // The request may have been faster than the process whose start is waited for.
+        if scenario.when != When::Meanwhile {
+            // The request may have been faster than the process whose start, or end, is waited for.
             let _ = until("the fault is committed", RESTART, || fired.exists().then_some(()));
         }
         let reached = fired.exists();
@@ -245,6 +246,7 @@ impl Campaign {
     fn clean_run(&self, scenario: &Scenario) -> Result<()> {
         (scenario.prepare)(&self.stage)?;
         (scenario.act)(&self.stage)?;
+        (scenario.finally)(&self.stage)?;
         self.stage.clear()
     }
 
@@ -273,7 +275,7 @@ impl Campaign {
 
     /// Makes the request while the fault is committed. Its result, and what others noticed.
     fn act(&self, scenario: &Scenario, fault: Fault, path: &std::path::Path) -> Result<(Result<()>, Vec<String>)> {
-        if scenario.restart {
+        if scenario.when == When::Back {
             until("the process that is to be restarted runs", RESTART, || {
                 self.signal(&scenario.process, Signal::SIGKILL).then_some(())
             })?;

@@ -1,5 +1,6 @@
 //! The things that faults are committed on: a pool `victim` with an instance `prey`, and what scenarios make and remove.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(super) struct Stage {
     /// An image that is not there.
     pub(super) image: Vec<u8>,
     shared: PathBuf,
+    /// The pool's directory.
+    pool: PathBuf,
     known_images: Vec<Value>,
 }
 
@@ -41,6 +44,7 @@ impl Stage {
             network,
             image: std::fs::read(small_image(host.folder(), "small")?)?,
             shared,
+            pool: host.directory().join("storage-pools").join(POOL),
             known_images,
         };
         stage.done(stage.rest.post("/1.0/storage-pools", &json!({"name": POOL, "driver": "dir", "config": {}}))?)?;
@@ -133,9 +137,51 @@ impl Stage {
         Ok(())
     }
 
+    /// A volume that somebody began to make, in the pool of the prey.
+    pub(super) fn stray_volume(&self) -> Result<()> {
+        let making = self.making();
+        let (owner, stray) = (std::fs::metadata(&making)?, making.join("stray"));
+        std::fs::create_dir_all(&stray)?;
+        Ok(std::os::unix::fs::chown(&stray, Some(owner.uid()), Some(owner.gid()))?)
+    }
+
+    /// A link that bears the driver's mark, and belongs to nothing.
+    pub(super) fn stray_link(&self) -> Result<()> {
+        if self.stray_link_exists() {
+            return Ok(());
+        }
+        let mark = std::fs::read_to_string(format!("/sys/class/net/{}/ifalias", self.network))?;
+        let link = self.stray_link_name();
+        run(Command::new("ip").args(["link", "add", &link, "type", "bridge"]), "")?.ok()?;
+        run(Command::new("ip").args(["link", "set", &link, "alias", mark.trim()]), "")?.ok().map(drop)
+    }
+
+    /// Waits until they have been collected.
+    pub(super) fn has_no_strays(&self) -> Result<()> {
+        until("what nobody owns is collected", Duration::from_secs(15), || {
+            let volume = self.making().join("stray").exists();
+            (!volume && !self.stray_link_exists()).then_some(())
+        })
+    }
+
+    fn making(&self) -> PathBuf {
+        self.pool.join("making")
+    }
+
+    fn stray_link_name(&self) -> String {
+        format!("{}y", self.network)
+    }
+
+    fn stray_link_exists(&self) -> bool {
+        Path::new("/sys/class/net").join(self.stray_link_name()).exists()
+    }
+
     /// What is left at the end.
     pub(super) fn strike(&self) -> Result<()> {
         self.clear()?;
+        if self.stray_link_exists() {
+            run(Command::new("ip").args(["link", "del", &self.stray_link_name()]), "")?.ok()?;
+        }
         self.done(self.rest.delete(PREY)?)
     }
 }

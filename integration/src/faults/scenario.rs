@@ -16,30 +16,30 @@ pub(super) struct Scenario {
     pub(super) process: String,
     pub(super) prepare: Step,
     pub(super) act: Step,
-    /// The process is killed first: what is wanted happens when it is back.
-    pub(super) restart: bool,
+    pub(super) when: When,
+    /// What else is true after a while, if nothing goes wrong.
+    pub(super) finally: Step,
     /// A call that is never answered, so that hulld asks the process how it is.
     pub(super) silent: Option<&'static str>,
 }
 
+/// When the method is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// While the request is under way.
+    Meanwhile,
+    /// The process is killed first: when it is back.
+    Back,
+    /// The process is replaced by the request: then, or soon afterwards.
+    Replaced,
+}
+
 /// Methods that hulld does not call, or not with these drivers, and why.
-pub(super) const UNREACHED: [(&str, &str); 16] = [
+pub(super) const UNREACHED: [(&str, &str); 4] = [
     ("storage.resize_volume", "`dir` has no quota, so the key is refused before"),
-    ("storage.reconcile", "nothing asks for it while a daemon runs"),
-    ("storage.collect", "nothing asks for it while a daemon runs"),
     ("storage.recover", "volumes of `dir` have no handles"),
-    ("storage.hand_over", "only when a plugin is replaced"),
-    ("network.hand_over", "only when a plugin is replaced"),
-    ("instance.hand_over", "only when a plugin is replaced"),
-    ("image.hand_over", "only when a plugin is replaced"),
-    ("storage.drain", "only when a plugin is replaced"),
-    ("network.reconcile", "nothing asks for it while a daemon runs"),
-    ("network.collect", "nothing asks for it while a daemon runs"),
-    ("network.drain", "only when a plugin is replaced"),
-    ("instance.drain", "only when a plugin is replaced"),
     ("image.list", "nothing in the API lists what a source has"),
     ("image.recover", "image sources have no handles"),
-    ("image.drain", "only when a plugin is replaced"),
 ];
 
 /// `None`: the method is among [`UNREACHED`], or nobody has said yet how it is reached.
@@ -56,14 +56,19 @@ pub(super) fn of(cell: &Cell) -> Option<Scenario> {
         (PluginKind::Image, "resolve" | "fetch") => format!("image-{}", hull_adversary::PROTOCOL),
         (PluginKind::Image, _) => "image-file".to_owned(),
     };
-    let restart = matches!(cell.method.as_str(), "hello" | "describe" | "take_charge" | "recover" | "open_pool");
+    let when = match cell.method.as_str() {
+        "hello" | "describe" | "take_charge" | "recover" | "open_pool" => When::Back,
+        "hand_over" | "drain" | "reconcile" | "collect" => When::Replaced,
+        _ => When::Meanwhile,
+    };
+    let finally = if cell.method == "collect" { Stage::has_no_strays } else { nothing };
     let silent = (cell.method == "health").then_some(match cell.kind {
         PluginKind::Storage => "pool_usage",
         PluginKind::Network => "leases",
         PluginKind::Instance => "console_log",
         PluginKind::Image => "inspect",
     });
-    Some(Scenario { process, prepare, act, restart, silent })
+    Some(Scenario { process, prepare, act, when, finally, silent })
 }
 
 fn steps(kind: PluginKind, method: &str) -> Option<(Step, Step)> {
@@ -91,6 +96,8 @@ fn storage(method: &str) -> Option<(Step, Step)> {
             (volume, |stage| stage.done(stage.rest.post(&format!("{VOLUMES}/one"), &json!({"name": "two"}))?))
         }
         "volume_usage" => (volume, |stage| stage.done(stage.rest.get(&format!("{VOLUMES}/one/state"))?)),
+        "hand_over" | "drain" | "reconcile" => (start, |stage| replace(stage, "storage-dir")),
+        "collect" => (Stage::stray_volume, |stage| replace(stage, "storage-dir")),
         "mount_volume" => (nothing, start),
         "unmount_volume" => (start, force),
         _ => return None,
@@ -110,6 +117,8 @@ fn network(method: &str) -> Option<(Step, Step)> {
         "leases" | "hello" | "describe" | "take_charge" | "recover" | "health" => {
             (nothing, |stage| stage.done(stage.rest.get(&format!("/1.0/networks/{}/leases", stage.network))?))
         }
+        "hand_over" | "drain" | "reconcile" => (start, |stage| replace(stage, "network-bridge")),
+        "collect" => (Stage::stray_link, |stage| replace(stage, "network-bridge")),
         "host_interfaces" => (nothing, |stage| stage.done(stage.rest.get("/1.0/networks")?)),
         "attach_nic" => (nothing, start),
         "detach_nic" => (start, force),
@@ -144,6 +153,7 @@ fn instance(method: &str) -> Option<(Step, Step)> {
         "console_log" | "hello" | "describe" | "take_charge" | "recover" | "health" => {
             (start, |stage| read(stage, &format!("{PREY}/console")))
         }
+        "hand_over" | "drain" => (start, |stage| replace(stage, "instance-container")),
         "clear_console_log" => (start, |stage| stage.done(stage.rest.delete(&format!("{PREY}/console"))?)),
         "read_file" => (start, |stage| read(stage, &format!("{PREY}/files?path=/etc/passwd"))),
         "write_file" => (start, file),
@@ -161,24 +171,38 @@ fn instance(method: &str) -> Option<(Step, Step)> {
 }
 
 fn image(method: &str) -> Option<(Step, Step)> {
-    let act: Step = match method {
-        "receive" | "inspect" | "hello" | "describe" | "take_charge" | "health" => |stage| {
-            let headers = [("Content-Type", "application/octet-stream")];
-            stage.done(stage.rest.request("POST", "/1.0/images", &headers, &stage.image)?)
-        },
-        "resolve" | "fetch" => |stage| {
+    let (prepare, act): (Step, Step) = match method {
+        "receive" | "inspect" | "hello" | "describe" | "take_charge" | "health" => (nothing, upload),
+        "hand_over" | "drain" => (
+            |stage| {
+                upload(stage)?;
+                stage.clear()
+            },
+            |stage| replace(stage, "image-file"),
+        ),
+        "resolve" | "fetch" => (nothing, |stage| {
             let source = json!({
                 "type": "image", "mode": "pull", "server": "", "protocol": hull_adversary::PROTOCOL, "alias": "small",
             });
             stage.done(stage.rest.post("/1.0/images", &json!({"source": source}))?)
-        },
+        }),
         _ => return None,
     };
-    Some((nothing, act))
+    Some((prepare, act))
 }
 
 fn nothing(_: &Stage) -> Result<()> {
     Ok(())
+}
+
+fn upload(stage: &Stage) -> Result<()> {
+    let headers = [("Content-Type", "application/octet-stream")];
+    stage.done(stage.rest.request("POST", "/1.0/images", &headers, &stage.image)?)
+}
+
+/// Every process of the plugin by a fresh one, which is started beside it.
+fn replace(stage: &Stage, plugin: &str) -> Result<()> {
+    stage.done(stage.rest.post(&format!("/1.0/plugins/{plugin}/restart"), &json!({}))?)
 }
 
 fn fleeting() -> serde_json::Value {

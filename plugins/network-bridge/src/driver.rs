@@ -10,10 +10,10 @@ use hull_plugin::network::{
 };
 use hull_plugin::storage::Reconciled;
 use hull_plugin::{
-    Context, Description, DeviceName, Driver, DriverError, Handle, Health, HostHandle, InstanceId, NetworkName,
+    Charge, Context, Description, DeviceName, Driver, DriverError, Handle, Health, HostHandle, InstanceId, NetworkName,
     OperationId, Recovered, StoredHandle,
 };
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::Mutex;
 
 use crate::config::{network_keys, nic_keys};
 use crate::firewall::Firewall;
@@ -31,8 +31,8 @@ struct Inner {
     host: HostHandle,
     /// Why there is none: kept, since a driver that cannot start must still be able to say so.
     open: RefCell<Result<Rc<Open>, DriverError>>,
-    /// Held by calls that write the state directory: what they write is not to be missed by a successor.
-    writing: RwLock<()>,
+    /// Of the state directory.
+    charge: Charge,
     /// What `reconcile` has been told so far. Not of [`Open`]: a process that takes charge again in the middle of it would
     /// take the first half for unknown.
     known: RefCell<BTreeSet<String>>,
@@ -55,7 +55,7 @@ impl BridgeDriver {
             directory: directory.to_owned(),
             open: RefCell::new(Open::new(directory, host.clone())),
             host,
-            writing: RwLock::default(),
+            charge: Charge::default(),
             known: RefCell::default(),
         };
         Self(Rc::new(driver))
@@ -124,7 +124,7 @@ impl Driver for BridgeDriver {
 
     /// Calls that only read go on.
     async fn hand_over(&self) -> Result<(), DriverError> {
-        drop(self.0.writing.write().await);
+        self.0.charge.rest().await.give_up();
         Ok(())
     }
 
@@ -132,13 +132,15 @@ impl Driver for BridgeDriver {
     async fn take_charge(&self) -> Result<(), DriverError> {
         let opened = Open::new(&self.0.directory, self.0.host.clone());
         *self.0.open.borrow_mut() = opened.clone();
-        opened.map(drop)
+        opened?;
+        self.0.charge.take();
+        Ok(())
     }
 }
 
 impl NetworkDriver for BridgeDriver {
     async fn ensure_network(self, _: Context, op: OperationId, spec: NetworkSpec) -> Result<NetworkReady, DriverError> {
-        let _writing = self.0.writing.read().await;
+        let _share = self.0.charge.share().await?;
         network::ensure(&*self.open()?, &op, &spec).await
     }
 
@@ -153,7 +155,7 @@ impl NetworkDriver for BridgeDriver {
         name: NetworkName,
         _: Option<Handle>,
     ) -> Result<(), DriverError> {
-        let _writing = self.0.writing.read().await;
+        let _share = self.0.charge.share().await?;
         network::delete(&*self.open()?, name.as_str()).await
     }
 
@@ -176,7 +178,7 @@ impl NetworkDriver for BridgeDriver {
         nic: NicSpec,
         target: NicTarget,
     ) -> Result<Attachment, DriverError> {
-        let _writing = self.0.writing.read().await;
+        let _share = self.0.charge.share().await?;
         nic::attach(&*self.open()?, &nic, target).await
     }
 
@@ -188,7 +190,7 @@ impl NetworkDriver for BridgeDriver {
         device: DeviceName,
         _: Option<Handle>,
     ) -> Result<(), DriverError> {
-        let _writing = self.0.writing.read().await;
+        let _share = self.0.charge.share().await?;
         nic::detach(&*self.open()?, instance.as_str(), device.as_str()).await
     }
 
@@ -202,7 +204,7 @@ impl NetworkDriver for BridgeDriver {
     }
 
     async fn collect(self, _: Context, _: OperationId, unknown: Vec<String>) -> Result<(), DriverError> {
-        let _writing = self.0.writing.read().await;
+        let _share = self.0.charge.share().await?;
         reconcile::collect(&*self.open()?, &unknown).await
     }
 }

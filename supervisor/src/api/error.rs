@@ -68,12 +68,14 @@ impl From<DriverError> for ApiError {
             Code::InvalidConfig | Code::Corrupt | Code::Unsupported => StatusCode::BAD_REQUEST,
             Code::Permission => StatusCode::FORBIDDEN,
             Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Code::Unavailable | Code::Crashed | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unavailable | Code::Crashed | Code::Overloaded | Code::HandedOver => StatusCode::SERVICE_UNAVAILABLE,
             Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Code::Cancelled | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let retry_after = match (error.code, error.retry) {
-            (Code::Unavailable | Code::Crashed | Code::Overloaded, Retry::After(wait)) => Some(wait.as_secs().max(1)),
+            (Code::Unavailable | Code::Crashed | Code::Overloaded | Code::HandedOver, Retry::After(wait)) => {
+                Some(wait.as_secs().max(1))
+            }
             _ => None,
         };
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();

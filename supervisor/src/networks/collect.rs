@@ -14,7 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// After a start of the driver's process. Waits until nobody is at work on networks; a failure is logged.
 pub(crate) async fn collect(hull: &Hull, driver: &str) {
     hull.recovery.settled().await;
-    let Some(_turn) = hull.recovery.turn(format!("network/{driver}")) else { return };
+    let mut turn = hull.recovery.turn(format!("network/{driver}"));
+    while let Some(mine) = turn {
+        collect_once(hull, driver).await;
+        turn = mine.next();
+    }
+}
+
+async fn collect_once(hull: &Hull, driver: &str) {
     let Some(_alone) = hull.gates.alone(&Site::Networks).await else {
         return tracing::info!(driver, "networks are not compared with what is known: they are never at rest");
     };

@@ -16,7 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After a start of the pool's process. Waits until nobody is at work in the pool; a failure is logged.
 pub(crate) async fn collect(hull: &Hull, name: &PoolName) {
     hull.recovery.settled().await;
-    let Some(_turn) = hull.recovery.turn(format!("pool/{name}")) else { return };
+    let mut turn = hull.recovery.turn(format!("pool/{name}"));
+    while let Some(mine) = turn {
+        collect_once(hull, name).await;
+        turn = mine.next();
+    }
+}
+
+async fn collect_once(hull: &Hull, name: &PoolName) {
     let Some(_alone) = hull.gates.alone(&Site::Pool(name.clone())).await else {
         return tracing::info!(pool = %name, "not compared with what is known: the pool is never at rest");
     };

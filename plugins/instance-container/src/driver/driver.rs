@@ -10,10 +10,10 @@ use hull_plugin::instance::{
     NewFile, Preparation, Prepared, Started, StopSignal, TerminalSize,
 };
 use hull_plugin::{
-    Context, Description, Driver, DriverError, FileFd, HostHandle, InstanceId, MemoryFd, MountFd, OperationId,
+    Charge, Context, Description, Driver, DriverError, FileFd, HostHandle, InstanceId, MemoryFd, MountFd, OperationId,
     Recovered, StoredHandle, StreamFd,
 };
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::cell::Cells;
@@ -32,10 +32,10 @@ struct Shared {
     /// The user namespace for files of stopped containers, once one was needed.
     volumes: RefCell<Option<OwnedFd>>,
     refilling: RefCell<Option<JoinHandle<()>>>,
-    /// Held by calls that change the table: what they put there is not to be missed by a successor.
-    changing: Arc<RwLock<()>>,
+    /// Of the table.
+    charge: Charge,
     /// Held while this process hands over or takes charge.
-    charge: Arc<Mutex<()>>,
+    handover: Arc<Mutex<()>>,
 }
 
 impl Container {
@@ -49,8 +49,8 @@ impl Container {
             table: Table::default(),
             volumes: RefCell::default(),
             refilling: RefCell::default(),
-            changing: Arc::default(),
-            charge: Arc::default(),
+            charge: Charge::default(),
+            handover: Arc::default(),
         };
         let driver = Self(Rc::new(shared));
         driver.refill_later();
@@ -77,12 +77,12 @@ impl Container {
         &self.0.volumes
     }
 
-    pub(crate) fn changing(&self) -> &Arc<RwLock<()>> {
-        &self.0.changing
+    pub(crate) fn charge(&self) -> &Charge {
+        &self.0.charge
     }
 
-    pub(crate) fn charge(&self) -> &Arc<Mutex<()>> {
-        &self.0.charge
+    pub(crate) fn handover(&self) -> &Arc<Mutex<()>> {
+        &self.0.handover
     }
 
     /// Brings the stock of namespaces up again, beside other work.
@@ -115,7 +115,7 @@ impl Driver for Container {
 
 impl InstanceDriver for Container {
     async fn prepare(self, _: Context, _: OperationId, preparation: Preparation) -> Result<Prepared, DriverError> {
-        let _changing = self.changing().read().await;
+        let _share = self.charge().share().await?;
         Container::prepare(&self, preparation).await
     }
 
@@ -127,7 +127,7 @@ impl InstanceDriver for Container {
         spec: MountSpec,
         mount: MountFd,
     ) -> Result<(), DriverError> {
-        let _changing = self.changing().read().await;
+        let _share = self.charge().share().await?;
         Container::attach_mount(&self, &instance, spec, mount).await
     }
 
@@ -138,7 +138,7 @@ impl InstanceDriver for Container {
         instance: InstanceId,
         path: String,
     ) -> Result<(), DriverError> {
-        let _changing = self.changing().read().await;
+        let _share = self.charge().share().await?;
         Container::detach_mount(&self, &instance, path).await
     }
 
@@ -149,7 +149,7 @@ impl InstanceDriver for Container {
         spec: InstanceSpec,
         root: MountFd,
     ) -> Result<Started, DriverError> {
-        let _changing = self.changing().read().await;
+        let _share = self.charge().share().await?;
         Container::start(&self, spec, root).await
     }
 
@@ -168,7 +168,7 @@ impl InstanceDriver for Container {
     }
 
     async fn cleanup(self, _: Context, _: OperationId, instance: InstanceId) -> Result<(), DriverError> {
-        let _changing = self.changing().read().await;
+        let _share = self.charge().share().await?;
         Container::cleanup(&self, &instance).await
     }
 
@@ -191,7 +191,7 @@ impl InstanceDriver for Container {
     }
 
     async fn console(self, _: Context, instance: InstanceId) -> Result<StreamFd, DriverError> {
-        let _changing = self.changing().read().await;
+        let _share = self.charge().share().await?;
         self.table().running(&instance)?.console()?.connect().await
     }
 

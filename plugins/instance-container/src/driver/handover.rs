@@ -58,13 +58,15 @@ struct PreparedEstate {
 impl Container {
     /// Waits for starts and stops that are under way; no more come.
     pub(crate) async fn hand_over(&self) -> Result<(), DriverError> {
-        let unchanged = Arc::clone(self.changing()).write_owned().await;
-        let charge = Arc::clone(self.charge()).lock_owned().await;
+        let at_rest = self.charge().rest().await;
+        let handover = Arc::clone(self.handover()).lock_owned().await;
         let driver = self.clone();
         // Whoever asked may lose patience: up to here nothing has happened, from here on nothing is cut in the middle.
         let leaving = tokio::task::spawn_local(async move {
-            let _held = (unchanged, charge);
-            driver.leave().await
+            let _handover = handover;
+            driver.leave().await?;
+            at_rest.give_up();
+            Ok(())
         });
         leaving.await.unwrap_or_else(|error| Err(DriverError::internal("handing over ended early").because(error)))
     }
@@ -110,7 +112,7 @@ impl Container {
 
     /// Goes on with what a predecessor, or this process itself, has left, and with all consoles.
     pub(crate) async fn take_charge(&self) -> Result<(), DriverError> {
-        let _charge = self.charge().lock().await;
+        let _handover = self.handover().lock().await;
         let estate = match self.host().fetch(ESTATE).await? {
             Some(written) => read(written.into_owned())
                 .map_err(|error| DriverError::system(&error, "cannot read what the process before this one left"))?,
@@ -131,7 +133,9 @@ impl Container {
                 console.start(Session::default())?; // those that go on already do
             }
         }
-        self.host().discard(ESTATE).await
+        self.host().discard(ESTATE).await?;
+        self.charge().take();
+        Ok(())
     }
 
     async fn inherit_running(&self, left: RunningEstate) -> Result<(), DriverError> {

@@ -19,6 +19,8 @@ use crate::plugins::Notice;
 
 /// How often a call is sent before its failure is the caller's.
 const ATTEMPTS: u32 = 3;
+/// So often a call may meet a process that hands over: none does that twice while it serves.
+const PASSED_ON: u32 = 8;
 /// A process that broke its connection must be gone by then.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// Between the end of a connection and that of its process, if it has crashed.
@@ -91,7 +93,7 @@ impl Process {
     {
         let _turn = self.turn(method).await.map_err(|error| error.context(self.what(method)))?;
         let most = if matches!(method.deadline, Deadline::OnceWhileAlive) { 1 } else { ATTEMPTS };
-        let mut attempts = 0;
+        let (mut attempts, mut passed_on) = (0, 0);
         while attempts < most {
             let session = self.ready().await.map_err(|error| error.context(self.what(method)))?;
             // A process that has just been replaced takes no more calls: its successor does.
@@ -99,6 +101,11 @@ impl Process {
             attempts += 1;
             self.queue.set_bounds((&*session.description).into());
             match self.attempt(&session, method, &attempt).await {
+                // It was on its way while its process handed over: nothing was begun.
+                Ok(Err(error)) if error.code == Code::HandedOver && passed_on < PASSED_ON => {
+                    passed_on += 1;
+                    attempts -= 1;
+                }
                 Ok(Err(error)) if attempts > 1 => {
                     return Err(error.context(format!("{}, repeated because its process had ended", self.what(method))));
                 }

@@ -8,7 +8,7 @@ use hull_plugin::Code;
 use super::histogram::Histogram;
 
 /// Every code of the contract, in its order there.
-pub(super) const CODES: [Code; 14] = [
+pub(super) const CODES: [Code; 15] = [
     Code::NotFound,
     Code::AlreadyExists,
     Code::Busy,
@@ -23,6 +23,7 @@ pub(super) const CODES: [Code; 14] = [
     Code::Corrupt,
     Code::Internal,
     Code::Overloaded,
+    Code::HandedOver,
 ];
 
 #[derive(Default)]
