@@ -137,12 +137,12 @@ impl Stage {
         Ok(())
     }
 
-    /// A volume that somebody began to make, in the pool of the prey.
+    /// A copy of an image that Hull does not have, in the pool of the prey.
     pub(super) fn stray_volume(&self) -> Result<()> {
-        let making = self.making();
-        let (owner, stray) = (std::fs::metadata(&making)?, making.join("stray"));
-        std::fs::create_dir_all(&stray)?;
-        Ok(std::os::unix::fs::chown(&stray, Some(owner.uid()), Some(owner.gid()))?)
+        let images = self.pool.join("volumes/image");
+        let owner = std::fs::metadata(&images).context("the pool of the prey holds its image")?;
+        std::fs::create_dir_all(self.stray())?;
+        Ok(std::os::unix::fs::chown(self.stray(), Some(owner.uid()), Some(owner.gid()))?)
     }
 
     /// A link that bears the driver's mark, and belongs to nothing.
@@ -159,13 +159,12 @@ impl Stage {
     /// Waits until they have been collected.
     pub(super) fn has_no_strays(&self) -> Result<()> {
         until("what nobody owns is collected", Duration::from_secs(15), || {
-            let volume = self.making().join("stray").exists();
-            (!volume && !self.stray_link_exists()).then_some(())
+            (!self.stray().exists() && !self.stray_link_exists()).then_some(())
         })
     }
 
-    fn making(&self) -> PathBuf {
-        self.pool.join("making")
+    fn stray(&self) -> PathBuf {
+        self.pool.join("volumes/image/stray")
     }
 
     fn stray_link_name(&self) -> String {

@@ -36,7 +36,7 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// What is there that was not, and what is missing; fewer descriptors than before are no loss.
+    /// What is there that was not, and what is missing; a lower count than before is no loss.
     pub(super) fn difference(&self, before: &Self) -> Vec<String> {
         let new = self.things.difference(&before.things).map(|thing| format!("new: {thing}"));
         let missing = before
@@ -111,7 +111,11 @@ impl Inventory {
                 if name.components().count() < 4 {
                     self.groups(&entry.path(), &name);
                 }
-                self.things.insert(format!("cgroup {}", name.display()));
+                let used = fs::read_to_string(entry.path().join("cgroup.procs")).is_ok_and(|pids| !pids.is_empty());
+                // A further process of a plugin, `~2`, has a group of its own, as long as anything is in it.
+                if !(used && name.to_string_lossy().contains('~')) {
+                    self.things.insert(format!("cgroup {}", name.display()));
+                }
             }
         }
     }

@@ -121,6 +121,11 @@ impl Succession {
         self.until
     }
 
+    /// Whether the running process is to answer, not the successor.
+    pub(super) fn asks_predecessor(&self) -> bool {
+        matches!(self.phase, Phase::HandingOver(_))
+    }
+
     /// What it waits for, for the reason of a refusal.
     pub(super) fn waits_for(&self) -> &'static str {
         match self.phase {

@@ -249,7 +249,11 @@ impl Upgrade {
             }
             Err(error) => {
                 self.closed = matches!(&error, GreetError::Silent(RpcError::Shutdown | RpcError::Channel(_)));
-                self.why.get_or_insert(crate::plugins::chain(&error));
+                let why = crate::plugins::chain(&error);
+                self.why.get_or_insert(match self.state.asks_predecessor() {
+                    true => format!("the running process was asked to `hand_over`, and {why}"),
+                    false => why,
+                });
                 Event::Failed
             }
         }
