@@ -133,7 +133,7 @@ impl Descriptor {
                 Ok(moved) => left -= moved,
                 // Which of the two it waits for, the target alone can say: the pipe may be filled again by now.
                 Err(Errno::EAGAIN) if is_ready(target.as_fd(), PollFlags::POLLOUT)? => {
-                    drop(self.filled().await?); // it was empty: read by another
+                    self.filled().await?; // it was empty: read by another
                     tokio::task::yield_now().await;
                 }
                 Err(Errno::EAGAIN) => guard.clear_ready(),

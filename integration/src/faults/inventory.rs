@@ -97,27 +97,15 @@ impl Inventory {
     /// The groups below hulld's own directory of every hierarchy, which is found by a plugin's or instance's membership.
     fn cgroups(&mut self, supervisor: Option<i32>) {
         let Some(root) = supervisor.and_then(group_directory) else { return };
+        let mut groups = BTreeMap::new();
         for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            self.groups(&hierarchy.path().join(&root), Path::new(&root));
+            collect_groups(&hierarchy.path().join(&root), Path::new(&root), &mut groups);
         }
-        self.groups(&Path::new("/sys/fs/cgroup").join(&root), Path::new(&root));
-    }
-
-    fn groups(&mut self, path: &Path, shown: &Path) {
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let name = shown.join(entry.file_name());
-                // What an instance's own init makes below its group is its business.
-                if name.components().count() < 4 {
-                    self.groups(&entry.path(), &name);
-                }
-                let used = fs::read_to_string(entry.path().join("cgroup.procs")).is_ok_and(|pids| !pids.is_empty());
-                // A further process of a plugin, `~2`, has a group of its own, as long as anything is in it.
-                if !(used && name.to_string_lossy().contains('~')) {
-                    self.things.insert(format!("cgroup {}", name.display()));
-                }
-            }
-        }
+        collect_groups(&Path::new("/sys/fs/cgroup").join(&root), Path::new(&root), &mut groups);
+        // A further process of a plugin, `~2`, has a group of its own, as long as anything is in it.
+        let further = |name: &str, used: bool| used && name.contains('~');
+        let groups = groups.into_iter().filter(|(name, used)| !further(name, *used));
+        self.things.extend(groups.map(|(name, _)| format!("cgroup {name}")));
     }
 
     /// The network's bridge and what is connected to it; names of veth ends are chosen anew each time.
@@ -150,6 +138,25 @@ impl Inventory {
             *self.counts.entry(format!("processes `{name}`")).or_default() += 1;
         }
     }
+}
+
+/// By name, and whether anything is in them or below them in any hierarchy.
+fn collect_groups(path: &Path, shown: &Path, groups: &mut BTreeMap<String, bool>) -> bool {
+    let mut any = false;
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let name = shown.join(entry.file_name());
+        let mut used = fs::read_to_string(entry.path().join("cgroup.procs")).is_ok_and(|pids| !pids.is_empty());
+        // What an instance's own init makes below its group is its business.
+        if name.components().count() < 4 {
+            used |= collect_groups(&entry.path(), &name, groups);
+        }
+        *groups.entry(name.display().to_string()).or_default() |= used;
+        any |= used;
+    }
+    any
 }
 
 fn is_of_plugin(thing: &str) -> bool {
