@@ -15,7 +15,7 @@ const DRIVERS: [&str; 4] = ["storage-dir", "network-bridge", "instance-container
 /// A sandbox's bound on processes is for the driver; this many more are the adversary.
 const PROCESSES: i64 = 16;
 /// So long a driver may take for any call; the real bounds would make a hang last for minutes.
-pub(super) const LONGEST_CALL: &str = "6000";
+pub(super) const LONGEST_CALL: &str = "3000";
 
 /// Puts the programs into `folder`; orders go to `folder/orders`, with the image that the adversary's source has.
 pub(super) fn install(folder: &Path, image: &Path) -> Result<Settings> {

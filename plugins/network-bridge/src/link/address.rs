@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures::TryStreamExt;
 use hull_plugin::network::Address;
 use ipnet::IpNet;
 use rtnetlink::RouteMessageBuilder;
@@ -16,7 +15,7 @@ use super::read::Found;
 impl Links {
     /// All addresses of all interfaces, with the interface's index.
     pub(crate) async fn addresses(&self) -> Result<Vec<(u32, IpNet, Address)>, LinkError> {
-        let listed: Result<Vec<AddressMessage>, _> = self.handle.address().get().execute().try_collect().await;
+        let listed = self.list(|handle| handle.address().get().execute()).await;
         let messages = listed.map_err(|error| LinkError::new("list the addresses", error))?;
         Ok(messages
             .iter()
@@ -26,8 +25,7 @@ impl Links {
 
     /// Gives an interface exactly these addresses; link-local ones stay.
     pub(crate) async fn set_addresses(&self, link: &Found, wanted: &[IpNet]) -> Result<(), LinkError> {
-        let listed: Result<Vec<AddressMessage>, _> =
-            self.handle.address().get().set_link_index_filter(link.index).execute().try_collect().await;
+        let listed = self.list(|handle| handle.address().get().set_link_index_filter(link.index).execute()).await;
         let present =
             listed.map_err(|error| LinkError::new(format!("list the addresses of `{}`", link.name), error))?;
         let mut missing = wanted.to_vec();
@@ -99,7 +97,7 @@ impl Links {
         let mut all = Vec::new();
         for question in [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()]
         {
-            let listed: Result<Vec<RouteMessage>, _> = self.handle.route().get(question).execute().try_collect().await;
+            let listed = self.list(|handle| handle.route().get(question).execute()).await;
             all.extend(listed.map_err(|error| LinkError::new("list the routes", error))?);
         }
         Ok(all)

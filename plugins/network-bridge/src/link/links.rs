@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
+use futures::{TryStream, TryStreamExt};
 use rtnetlink::Handle;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::error::LinkError;
@@ -11,6 +13,8 @@ use super::error::LinkError;
 pub(crate) struct Links {
     pub(super) handle: Handle,
     _connection: Rc<Connection>,
+    /// Held while a list is read: the kernel makes one at a time for a socket, and refuses others with `EBUSY`.
+    listing: Rc<Mutex<()>>,
 }
 
 /// The task that moves messages; it ends with the last [`Links`].
@@ -22,7 +26,16 @@ impl Links {
         let opened = rtnetlink::new_connection();
         let (connection, handle, _) = opened.map_err(|error| LinkError::system("open a netlink socket", error))?;
         let connection = Rc::new(Connection(tokio::task::spawn_local(connection)));
-        Ok(Self { handle, _connection: connection })
+        Ok(Self { handle, _connection: connection, listing: Rc::default() })
+    }
+
+    /// The whole of the list that `ask` asks for.
+    pub(super) async fn list<S: TryStream<Error = rtnetlink::Error>>(
+        &self,
+        ask: impl FnOnce(&Handle) -> S,
+    ) -> Result<Vec<S::Ok>, rtnetlink::Error> {
+        let _alone = self.listing.lock().await;
+        ask(&self.handle).try_collect().await
     }
 }
 

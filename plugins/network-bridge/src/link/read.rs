@@ -56,7 +56,7 @@ impl Kind {
 
 impl Links {
     pub(crate) async fn all(&self) -> Result<Vec<Found>, LinkError> {
-        let listed = self.handle.link().get().execute().map_ok(found).try_collect().await;
+        let listed = self.list(|handle| handle.link().get().execute().map_ok(found)).await;
         listed.map_err(|error| LinkError::new("list the interfaces", error))
     }
 
@@ -72,10 +72,12 @@ impl Links {
     /// Whether the namespace of a veth's other end still lives: a dying one can no longer be asked anything.
     pub(crate) async fn peer_lives(&self, veth: &Found) -> bool {
         let Some(namespace) = veth.peer_namespace else { return false };
-        let mut request = self.handle.link().get();
-        request.message_mut().attributes.push(LinkAttribute::IfNetnsId(namespace));
-        let mut answer = std::pin::pin!(request.execute());
-        matches!(answer.try_next().await, Ok(Some(_)))
+        let links = self.list(|handle| {
+            let mut request = handle.link().get();
+            request.message_mut().attributes.push(LinkAttribute::IfNetnsId(namespace));
+            request.execute()
+        });
+        links.await.is_ok_and(|links| !links.is_empty())
     }
 }
 

@@ -94,6 +94,26 @@ fn a_new_process_knows_its_networks_and_a_reboot_is_made_good() {
     });
 }
 
+/// The kernel makes one list at a time for a socket, and refuses another with EBUSY.
+#[test]
+fn many_questions_at_a_time_are_all_answered() {
+    on_a_host(|host| async move {
+        host.ensure("br0", &[]).await.unwrap();
+        for number in 0..40 {
+            run(&format!("ip link add many{number} type bridge"));
+        }
+        let driver = &host.harness.driver;
+        let ask = async |number: usize| match number % 2 {
+            0 => driver.host_interfaces(context()).await.unwrap().map(drop),
+            _ => driver.network_state(context(), NetworkName::new("br0").unwrap()).await.unwrap().map(drop),
+        };
+        for answer in futures::future::join_all((0..20).map(ask)).await {
+            answer.unwrap();
+        }
+        host.delete("br0").await;
+    });
+}
+
 #[test]
 fn what_nobody_knows_is_found_and_collected_and_no_other_hulls() {
     on_a_host(|host| async move {

@@ -290,7 +290,7 @@ fn deaf() -> DriverError {
 
 /// The bound on every deadline: none, but for tests of what happens when one passes, which would take minutes
 /// (`HULL_TEST_LONGEST_CALL`, in milliseconds).
-fn longest() -> Duration {
+pub(super) fn longest() -> Duration {
     static LONGEST: std::sync::LazyLock<Duration> = std::sync::LazyLock::new(|| {
         let text = std::env::var("HULL_TEST_LONGEST_CALL").ok();
         text.and_then(|text| text.parse().ok()).map_or(MAX_DEADLINE, Duration::from_millis)

@@ -15,6 +15,7 @@ use hull_plugin::{
 };
 use tokio_util::task::TaskTracker;
 
+use super::call::longest;
 use super::handle::Spec;
 use super::sane::sane;
 use super::session::{DriverClient, Session};
@@ -25,6 +26,9 @@ use crate::plugins::sandbox::Sockets;
 const BATCH_BYTES: usize = 48 * 1024;
 /// What one handle costs beside its data.
 const HANDLE_OVERHEAD: usize = 320;
+
+/// One of its answers on the way to service. Objects are found again by looking at the kernel: seconds, if there are many.
+const STEP: Duration = Duration::from_secs(30);
 
 /// Why a process is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +117,7 @@ pub(super) async fn recover(
     let handles: Vec<StoredHandle> = all.iter().filter(new).cloned().collect();
     let mut outcomes = Vec::with_capacity(handles.len());
     for batch in batches(handles) {
-        let request = context(RequestId(0), Duration::from_secs(30));
+        let request = context(RequestId(0), STEP.min(longest()));
         let answer = sane(lifecycle.recover(request, batch.clone())).await.map_err(GreetError::Silent)?;
         let recovered = answer.map_err(GreetError::Recover)?;
         if recovered.len() != batch.len() {
@@ -131,7 +135,7 @@ pub(super) async fn check(spec: Arc<Spec>, session: Arc<Session>) -> Result<(), 
     if let (DriverClient::Storage(client), Some(pool)) = (&session.driver, &spec.name.pool)
         && let Some(config) = spec.environment.handles.pool_config(pool)
     {
-        let request = context(RequestId(0), Duration::from_secs(30));
+        let request = context(RequestId(0), STEP.min(longest()));
         let opened = sane(client.open_pool(request, pool.clone(), config)).await.map_err(GreetError::Silent)?;
         opened.map_err(GreetError::Pool)?;
         session.opened.get_or_init(async || ()).await;
@@ -141,7 +145,7 @@ pub(super) async fn check(spec: Arc<Spec>, session: Arc<Session>) -> Result<(), 
 
 /// Makes it the process that serves.
 pub(super) async fn take_charge(lifecycle: LifecycleClient) -> Result<(), GreetError> {
-    let request = context(RequestId(0), Duration::from_secs(30));
+    let request = context(RequestId(0), STEP.min(longest()));
     sane(lifecycle.take_charge(request)).await.map_err(GreetError::Silent)?.map_err(GreetError::TakeCharge)
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hull_plugin::{RequestId, context};
 use tokio_util::sync::CancellationToken;
 
+use super::call::longest;
 use super::handle::Spec;
 use super::owner::{Owner, Running};
 use super::sane::sane;
@@ -76,7 +77,7 @@ impl Owner {
 async fn finish(spec: &Spec, running: Running, session: &Session, stop: &CancellationToken) {
     let work = async {
         session.calls.ended().await;
-        let drained = sane(session.lifecycle.drain(context(RequestId(0), DRAINING))).await;
+        let drained = sane(session.lifecycle.drain(context(RequestId(0), DRAINING.min(longest())))).await;
         if !matches!(drained, Ok(Ok(()))) {
             tracing::warn!(plugin = %spec.name, pid = session.pid, ?drained, "a retired process did not say that it has finished");
         }
