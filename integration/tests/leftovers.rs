@@ -1,6 +1,7 @@
 //! Work on pools and images that fails half-way: what it left meets nothing newer, and no record stays of what is gone.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -58,6 +59,28 @@ fn an_undo_in_a_pool_that_is_gone_ends() -> Result<()> {
     // Until the undo has ended, the name is kept from everybody else.
     until("the name is free", Duration::from_secs(40), || host.stopped("web").ok()).with_context(|| host.log())?;
     fs::remove_dir_all(host.folder().join("away"))?;
+    host.assert_nothing_leaked()
+}
+
+/// A whole volume that Hull does not know, as after going back to an older copy of its database.
+#[test]
+fn an_instance_whose_new_name_an_unknown_volume_has_keeps_its_old_one() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked(); // takes the volume away
+    }
+    let web = host.stopped("web")?;
+    let volumes = host.directory().join("storage-pools/default/volumes/container");
+    let (owner, unknown) = (fs::metadata(&volumes)?, volumes.join("taken"));
+    fs::create_dir(&unknown)?;
+    std::os::unix::fs::chown(&unknown, Some(owner.uid()), Some(owner.gid()))?;
+    let rename = |name: &str| host.rest.wait(&host.rest.post("/1.0/instances/web", &json!({"name": name}))?);
+    let error = rename("taken").err().context("the name of its volume is taken")?.to_string();
+    assert!(error.contains("volume `container/taken` exists"), "{error}");
+    assert_eq!(web.status()?, "Stopped");
+    assert!(unknown.exists());
+    rename("other").with_context(|| host.log())?;
+    host.rest.wait(&host.rest.delete("/1.0/instances/other")?)?;
     host.assert_nothing_leaked()
 }
 

@@ -38,20 +38,6 @@ pub(super) struct Rename {
     pub(super) renamed: Record,
 }
 
-impl Rename {
-    async fn rename_volume(
-        &self,
-        hull: &Hull,
-        from: &InstanceName,
-        to: &InstanceName,
-        operation: &OperationId,
-    ) -> Result<(), ApiError> {
-        let Some(pool) = &self.renamed.pool else { return Ok(()) };
-        let pool = hull.storage.pool(pool)?;
-        Ok(hull.storage.handle(hull, &pool).await?.rename_volume(operation, &from.volume(), &to.volume()).await?)
-    }
-}
-
 impl Plan for Rename {
     const KIND: &'static str = "rename-instance";
     const STEPS: &'static [&'static str] = &["volume"];
@@ -62,15 +48,15 @@ impl Plan for Rename {
     }
 
     async fn run(&mut self, _: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        self.rename_volume(hull, &self.from, &self.renamed.name, operation).await
+        let Some(pool) = &self.renamed.pool else { return Ok(()) };
+        let pool = hull.storage.pool(pool)?;
+        let (from, to) = (self.from.volume(), self.renamed.name.volume());
+        Ok(hull.storage.handle(hull, &pool).await?.rename_volume(operation, &from, &to).await?)
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
-        if self.renamed.pool.as_ref().is_some_and(|pool| hull.storage.find(pool.as_str()).is_none()) {
-            return Ok(()); // it took the volume along
-        }
-        // A call of its own: with the forward call's id it would count as its repetition.
-        self.rename_volume(hull, &self.renamed.name, &self.from, &OperationId::random()).await
+        let Some(pool) = &self.renamed.pool else { return Ok(()) };
+        crate::storage::rename_back(hull, pool, &self.renamed.name.volume(), &self.from.volume()).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

@@ -201,18 +201,7 @@ impl Plan for RenameVolume {
     }
 
     async fn undo(&mut self, _: &str, hull: &Hull, _: &OperationId) -> Result<(), ApiError> {
-        if hull.storage.volume(&self.row.pool, &self.row.name).is_some() {
-            return Ok(()); // a newer one of this name
-        }
-        let Some(pool) = hull.storage.find(self.row.pool.as_str()) else { return Ok(()) }; // it took the volume along
-        // A call of its own: with the forward call's id it would count as its repetition.
-        let driver = hull.storage.handle(hull, &pool).await?;
-        let back = driver.rename_volume(&OperationId::random(), &self.row.name, &self.from).await;
-        match back {
-            // Both are there: the new name was taken, and nothing was renamed.
-            Err(error) if matches!(error.code, Code::NotFound | Code::AlreadyExists) => Ok(()),
-            other => Ok(other?),
-        }
+        removal::rename_back(hull, &self.row.pool, &self.row.name, &self.from).await
     }
 
     fn commit(&self, tx: &Transaction) -> rusqlite::Result<()> {

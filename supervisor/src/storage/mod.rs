@@ -25,6 +25,6 @@ pub(crate) use api::routes;
 pub(crate) use collect::collect;
 pub(crate) use model::VolumeRow;
 pub(crate) use registry::Storage;
-pub(crate) use removal::{remove_recorded, unmake_volume};
+pub(crate) use removal::{remove_recorded, rename_back, unmake_volume};
 pub(crate) use resume::{PLAN_KINDS, plan_objects, plan_points, resume_plans};
 pub(crate) use store::{delete_volume, insert_volume, rename_volume};

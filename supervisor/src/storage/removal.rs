@@ -1,4 +1,4 @@
-//! Taking a volume away, whoever it belongs to. What is gone, by itself or with its pool, is gone.
+//! Taking a volume, or its new name, away, whoever it belongs to. What is gone, by itself or with its pool, is gone.
 
 use hull_plugin::{Code, OperationId, PoolName, VolumeName};
 
@@ -30,6 +30,26 @@ pub(crate) async fn unmake_volume(
     match hull.storage.volume(pool, volume) {
         Some(_) => Ok(()),
         None => remove_volume(hull, pool, volume, operation).await,
+    }
+}
+
+/// Undoes the renaming of a volume.
+pub(crate) async fn rename_back(
+    hull: &Hull,
+    pool: &PoolName,
+    renamed: &VolumeName,
+    before: &VolumeName,
+) -> Result<(), ApiError> {
+    if hull.storage.volume(pool, renamed).is_some() {
+        return Ok(()); // a newer one of this name
+    }
+    let Some(pool) = hull.storage.find(pool.as_str()) else { return Ok(()) };
+    // A call of its own: with the forward call's id it would count as its repetition.
+    let driver = hull.storage.handle(hull, &pool).await?;
+    match driver.rename_volume(&OperationId::random(), renamed, before).await {
+        // Both are there: the new name was taken, and nothing was renamed.
+        Err(error) if matches!(error.code, Code::NotFound | Code::AlreadyExists) => Ok(()),
+        other => Ok(other?),
     }
 }
 
