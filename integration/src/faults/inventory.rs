@@ -15,7 +15,7 @@ use crate::host::children;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Inventory {
     things: BTreeSet<String>,
-    counts: BTreeMap<String, usize>,
+    counts: BTreeMap<String, i64>,
 }
 
 impl Inventory {
@@ -33,6 +33,7 @@ impl Inventory {
         for (name, pid) in [("hulld", host.supervisor()), ("the keeper", host.keeper())] {
             inventory.descriptors(name, pid);
         }
+        inventory.without_what_plugins_need();
         Ok(inventory)
     }
 
@@ -59,7 +60,7 @@ impl Inventory {
     pub(super) fn or(mut self, other: &Self) -> Self {
         self.things.extend(other.things.iter().filter(|thing| is_of_plugin(thing)).cloned());
         for (name, count) in &other.counts {
-            let own = self.counts.entry(name.clone()).or_default();
+            let own = self.counts.entry(name.clone()).or_insert(*count);
             *own = (*own).max(*count);
         }
         self
@@ -97,20 +98,17 @@ impl Inventory {
     /// The groups below hulld's own directory of every hierarchy, which is found by a plugin's or instance's membership.
     fn cgroups(&mut self, supervisor: Option<i32>) {
         let Some(root) = supervisor.and_then(group_directory) else { return };
-        let mut groups = BTreeMap::new();
+        let mut groups = BTreeSet::new();
         for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
             collect_groups(&hierarchy.path().join(&root), Path::new(&root), &mut groups);
         }
         collect_groups(&Path::new("/sys/fs/cgroup").join(&root), Path::new(&root), &mut groups);
-        // A further process of a plugin, `~2`, has a group of its own, as long as anything is in it.
-        let further = |name: &str, used: bool| used && name.contains('~');
-        let groups = groups.into_iter().filter(|(name, used)| !further(name, *used));
-        self.things.extend(groups.map(|(name, _)| format!("cgroup {name}")));
+        self.things.extend(groups.into_iter().filter(|name| !is_of_further_process(name)));
     }
 
     /// The network's bridge and what is connected to it; names of veth ends are chosen anew each time.
     fn links(&mut self, network: &str) {
-        let ports = fs::read_dir(format!("/sys/class/net/{network}/brif")).map_or(0, Iterator::count);
+        let ports = fs::read_dir(format!("/sys/class/net/{network}/brif")).map_or(0, Iterator::count) as i64;
         self.counts.insert(format!("ports of {network}"), ports);
         let names = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
@@ -123,10 +121,22 @@ impl Inventory {
         Ok(())
     }
 
+    /// Which plugins run is compared by name: what hulld has for each of them, and the network each is in, is not counted.
+    fn without_what_plugins_need(&mut self) {
+        let kinds = ["storage-", "network-", "instance-", "image-"].map(|kind| format!("processes `{kind}"));
+        let is_plugin = |name: &str| kinds.iter().any(|kind| name.starts_with(kind));
+        let plugins: i64 = self.counts.iter().filter(|(name, _)| is_plugin(name)).map(|(_, count)| *count).sum();
+        let each = [("anon_inode:[pidfd]", 1), ("anon_inode:seccomp notify", 1), ("socket", 3), ("pipe", 1)];
+        let each = each.map(|(kind, count)| (format!("descriptors of hulld, {kind}"), count));
+        for (name, count) in each.into_iter().chain([("network namespaces".to_owned(), 1)]) {
+            self.counts.entry(name).and_modify(|all| *all -= count * plugins);
+        }
+    }
+
     fn namespaces(&mut self, processes: &[i32]) {
         let of = |pid: &i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
         let all: BTreeSet<_> = processes.iter().filter_map(of).collect();
-        self.counts.insert("network namespaces".into(), all.len());
+        self.counts.insert("network namespaces".into(), all.len() as i64);
     }
 
     fn processes(&mut self, processes: &[i32]) {
@@ -140,23 +150,24 @@ impl Inventory {
     }
 }
 
-/// By name, and whether anything is in them or below them in any hierarchy.
-fn collect_groups(path: &Path, shown: &Path, groups: &mut BTreeMap<String, bool>) -> bool {
-    let mut any = false;
+fn collect_groups(path: &Path, shown: &Path, groups: &mut BTreeSet<String>) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let name = shown.join(entry.file_name());
+            // What an instance's own init makes below its group is its business.
+            if name.components().count() < 4 {
+                collect_groups(&entry.path(), &name, groups);
+            }
+            groups.insert(format!("cgroup {}", name.display()));
         }
-        let name = shown.join(entry.file_name());
-        let mut used = fs::read_to_string(entry.path().join("cgroup.procs")).is_ok_and(|pids| !pids.is_empty());
-        // What an instance's own init makes below its group is its business.
-        if name.components().count() < 4 {
-            used |= collect_groups(&entry.path(), &name, groups);
-        }
-        *groups.entry(name.display().to_string()).or_default() |= used;
-        any |= used;
     }
-    any
+}
+
+/// `…/plugins/storage-dir@default~2`: a process beside another of its plugin has a group of its own, which may outlive it for a
+/// minute. There are never more than this.
+fn is_of_further_process(group: &str) -> bool {
+    let number = group.split_once('~').map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+    number.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number <= 5)
 }
 
 fn is_of_plugin(thing: &str) -> bool {

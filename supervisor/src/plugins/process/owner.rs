@@ -307,10 +307,11 @@ impl Owner {
         Box::pin(self.apply(event)).await;
     }
 
-    /// Whether it has nothing to look after. If not, it is asked again after another while without calls.
+    /// Whether it has nothing to look after, once nobody has called for a while. If not, it is asked again after another.
     fn may_rest(&self) -> bool {
         let Some(session) = self.running.as_ref().and_then(|running| running.session.as_ref()) else { return false };
         session.calls.touch();
+        self.tidy_groups();
         let (spec, environment) = (&self.spec, &self.spec.environment);
         let objects = environment.handles.handles(&spec.name.plugin, spec.name.pool.as_ref());
         self.upgrade.is_none() && !spec.installed.manifest.resident && objects.is_empty()

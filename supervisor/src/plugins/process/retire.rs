@@ -65,12 +65,21 @@ impl Owner {
 
     /// The first one that no living process has.
     pub(super) fn free_slot(&self) -> Slot {
+        sandbox::free_slot(&self.taken_slots())
+    }
+
+    /// Removes control groups in which something outlived its process for a while.
+    pub(super) fn tidy_groups(&self) {
+        sandbox::tidy_groups(&self.spec, &self.taken_slots(), MOST + 1);
+    }
+
+    fn taken_slots(&self) -> Vec<Slot> {
         let living =
             self.retiring.iter().filter(|retiring| !retiring.gone.is_cancelled()).map(|retiring| retiring.slot);
         let mut taken: Vec<Slot> = living.collect();
         taken.extend(self.running.as_ref().map(|running| running.slot));
         taken.extend(self.upgrade.as_ref().map(|upgrade| upgrade.running.slot));
-        sandbox::free_slot(&taken)
+        taken
     }
 }
 

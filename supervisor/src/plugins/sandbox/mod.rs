@@ -26,5 +26,5 @@ pub(crate) use ids::{instance_range, instance_range_in};
 pub(crate) use refusals::Refusals;
 pub(crate) use spawn::{
     Child, Slot, Sockets, SpawnError, Target, forget_ended_processes, forget_plugin, free_slot, spawn, spawn_plugin,
-    user_namespace_key,
+    tidy_groups, user_namespace_key,
 };

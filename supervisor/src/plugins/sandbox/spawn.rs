@@ -98,6 +98,13 @@ pub(crate) fn free_slot(taken: &[Slot]) -> Slot {
     slots.find(|slot| !taken.contains(slot)).unwrap_or(Slot(0)) // there is always one
 }
 
+/// Removes the groups of `further` slots that are not taken, as far as they are empty.
+pub(crate) fn tidy_groups(spec: &Spec, taken: &[Slot], further: usize) {
+    for slot in (1..).map(Slot).take(further).filter(|slot| !taken.contains(slot)) {
+        spec.environment.cgroups.plugin(&slot.group(spec)).tidy();
+    }
+}
+
 impl Slot {
     /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
     pub(crate) fn group(self, spec: &Spec) -> String {
