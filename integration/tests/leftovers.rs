@@ -108,6 +108,27 @@ fn a_pool_whose_directory_cannot_be_removed_is_deleted_all_the_same() -> Result<
     host.assert_nothing_leaked()
 }
 
+#[test]
+fn nothing_is_left_of_a_deleted_pools_process() -> Result<()> {
+    let Some(host) = with_pool()? else { return Ok(()) };
+    let processes = || -> Result<Vec<String>> {
+        let plugin = host.rest.get("/1.0/plugins/storage-dir")?.metadata()?;
+        let processes = plugin["processes"].as_array().context("processes")?;
+        Ok(processes.iter().filter_map(|process| process["name"].as_str().map(str::to_owned)).collect())
+    };
+    driver(&host)?; // it runs
+    assert!(processes()?.contains(&"storage-dir@other".to_owned()), "{:?}", processes()?);
+    host.rest.delete(POOL)?.metadata()?;
+    assert!(driver(&host).is_err(), "{:?}", processes()?);
+    assert!(!processes()?.contains(&"storage-dir@other".to_owned()), "{:?}", processes()?);
+    // The driver's other processes are replaced without it.
+    host.rest.wait(&host.rest.post("/1.0/plugins/storage-dir/restart", &json!({}))?).with_context(|| host.log())?;
+    // One of the same name gets another.
+    make_pool(&host)?;
+    host.rest.wait(&make(&host, "web")?).with_context(|| host.log())?;
+    host.assert_nothing_leaked()
+}
+
 /// A host with a second pool; `None` on LXD, which has no drivers that one could stop.
 fn with_pool() -> Result<Option<Host>> {
     let host = Host::ready()?;

@@ -45,8 +45,17 @@ fn a_pool_that_is_away_and_comes_back() -> Result<()> {
     fs::rename(&place, &away)?;
     assert!(start(&host, "far").is_err());
     assert_eq!(pool_status(&host, "other")?, "Unavailable");
+    // It keeps no other pool from a new driver, and gets that itself when it is back.
+    let source = host.another_version("version")?;
+    let upgrade = host.rest.post("/1.0/plugins/storage-dir/upgrade", &json!({"source": source}))?;
+    host.rest.wait(&upgrade).with_context(|| host.log())?;
+    let plugin = host.rest.get("/1.0/plugins/storage-dir")?.metadata()?;
+    assert!(plugin["executable"].as_str().is_some_and(|path| path.contains("plugins-installed")), "{plugin}");
+    host.stopped("newer")?;
     fs::rename(&away, &place)?;
     start(&host, "far").with_context(|| host.log())?;
+    host.rest.wait(&host.rest.post("/1.0/plugins/storage-dir/rollback", &json!({}))?).with_context(|| host.log())?;
+    Instance { host: &host, name: "far".into() }.change("stop", true)?;
     host.assert_nothing_leaked()
 }
 

@@ -340,6 +340,15 @@ impl Plugins {
         self.0.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&process.spec.name);
     }
 
+    /// Ends the process of a pool that is no more, and leaves nothing of it.
+    pub(crate) async fn end_pool(&self, driver: &str, pool: &PoolName) {
+        let name = ProcessName { plugin: plugin_name(PluginKind::Storage, driver), pool: Some(pool.clone()) };
+        let process = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        if let Some(process) = process {
+            process.end().await;
+        }
+    }
+
     /// Every process that is given up, from now on.
     pub(crate) fn failures(&self) -> broadcast::Receiver<PluginFailure> {
         self.0.environment.failures.subscribe()

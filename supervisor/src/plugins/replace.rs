@@ -245,6 +245,12 @@ async fn succeed(process: &Process, installed: &Arc<Installed>) -> Result<(), Dr
         // Whether it comes up or is given up: then it is at rest. The failure itself is not what was asked for.
         let _ = process.ready().await;
     }
+    if let Err(away) = process.pool_is_there().await {
+        // Nothing can be started there now, and one pool must not keep the others from their new driver.
+        tracing::warn!(process = %process.spec.name, %away, "replaced when its pool is back");
+        process.adopt(installed.clone()).await;
+        return Ok(());
+    }
     process.succeed(installed.clone()).await
 }
 

@@ -131,6 +131,9 @@ impl Plan for CreatePool {
 
     async fn undo(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
+            if hull.storage.find(self.pool.name.as_str()).is_none() {
+                hull.plugins.end_pool(&self.pool.driver, &self.pool.name).await;
+            }
             return remove_directory(hull, &self.pool, self.place);
         }
         if hull.storage.find(self.pool.name.as_str()).is_some() || !look::exists(&mount::source(hull, &self.pool)).await

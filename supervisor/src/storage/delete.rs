@@ -52,6 +52,7 @@ impl Plan for DeletePool {
 
     async fn run(&mut self, step: &str, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
         if step == "directory" {
+            hull.plugins.end_pool(&self.pool.driver, &self.pool.name).await;
             // The pool is gone: an empty directory that stays is no reason to keep it in the records.
             if let Err(error) = create::remove_directory(hull, &self.pool, self.place) {
                 tracing::warn!(pool = %self.pool.name, %error, "the directory of a deleted pool stays");

@@ -213,6 +213,16 @@ impl Process {
         }
     }
 
+    /// Has it run `installed` from its next start on, for one that cannot start now. What runs finishes its calls.
+    pub(crate) async fn adopt(&self, installed: Arc<Installed>) {
+        self.send(|done| Command::Adopt { installed, done }).await;
+    }
+
+    /// Ends it for good, whatever it is at.
+    pub(crate) async fn end(&self) {
+        self.send(Command::End).await;
+    }
+
     /// Ends the process and starts it anew, whatever its state.
     pub(crate) async fn reset(&self) {
         self.send(Command::Reset).await;
@@ -257,7 +267,7 @@ impl Process {
     }
 
     /// The same for the directory of a pool.
-    async fn pool_is_there(&self) -> Result<(), DriverError> {
+    pub(crate) async fn pool_is_there(&self) -> Result<(), DriverError> {
         let Some(pool) = &self.spec.pool_source else { return Ok(()) };
         if look::at(pool, Path::is_dir).await.unwrap_or(false) {
             return Ok(());
@@ -273,7 +283,8 @@ impl Process {
     }
 
     fn stopping(&self) -> DriverError {
-        DriverError::new(Code::Unavailable, format!("plugin `{}` is not available: hulld is stopping", self.spec.name))
+        let why = if self.spec.environment.stop.is_cancelled() { "hulld is stopping" } else { "its pool is gone" };
+        DriverError::new(Code::Unavailable, format!("plugin `{}` is not available: {why}", self.spec.name))
     }
 
     pub(crate) fn with_last_end(&self, error: DriverError) -> DriverError {

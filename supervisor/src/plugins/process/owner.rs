@@ -35,6 +35,21 @@ pub(crate) enum Command {
         installed: Arc<Installed>,
         done: oneshot::Sender<Result<(), DriverError>>,
     },
+    /// The next process is to be one of this program; the present one, if there is one, rests.
+    Adopt {
+        installed: Arc<Installed>,
+        done: oneshot::Sender<()>,
+    },
+    /// It is not needed ever again.
+    End(oneshot::Sender<()>),
+}
+
+/// What a command comes to.
+enum Understood {
+    Event(Event),
+    /// It was carried out, or means nothing any more.
+    Done,
+    End(oneshot::Sender<()>),
 }
 
 /// A process that has lived so long does not keep ending.
@@ -94,8 +109,13 @@ pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>,
             command = commands.recv() => match command {
                 None => return owner.end().await,
                 Some(command) => match owner.understand(command, &mut asked).await {
-                    Some(event) => event,
-                    None => continue,
+                    Understood::Event(event) => event,
+                    Understood::Done => continue,
+                    Understood::End(done) => {
+                        owner.end_for_good().await;
+                        let _ = done.send(()); // who asked may have gone
+                        return;
+                    }
                 },
             },
             () = exited(owner.running.as_ref()) => owner.bury().await,
@@ -142,13 +162,13 @@ impl Owner {
     }
 
     /// A complaint about a process that is gone already means nothing.
-    async fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Option<Event> {
+    async fn understand(&mut self, command: Command, asked: &mut Option<oneshot::Sender<()>>) -> Understood {
         let (event, done) = match command {
             // With no process beside it the successor is what is wanted: another one would be in its way.
             Command::Wanted(done) if self.upgrade.is_some() && self.running.is_none() => {
                 self.wanted = true;
                 let _ = done.send(()); // who asked waits for a process that serves
-                return None;
+                return Understood::Done;
             }
             Command::Wanted(done) => (Event::Wanted, done),
             Command::Reset(done) => {
@@ -157,18 +177,23 @@ impl Owner {
             }
             Command::Succeed { installed, done } => {
                 self.begin_upgrade(installed, done).await;
-                return None;
+                return Understood::Done;
+            }
+            Command::Adopt { installed, done } => {
+                self.adopt(installed);
+                (Event::Unneeded, done)
             }
             Command::Hung { generation, why, done } => {
                 if self.running.as_ref().is_none_or(|running| running.generation != generation) {
                     self.condemn(generation, &why);
-                    return None;
+                    return Understood::Done;
                 }
                 (self.complain(why), done)
             }
+            Command::End(done) => return Understood::End(done),
         };
         *asked = Some(done);
-        Some(event)
+        Understood::Event(event)
     }
 
     pub(super) async fn apply(&mut self, event: Event) {
@@ -263,6 +288,12 @@ impl Owner {
         let Some(session) = running.become_session() else { return };
         let (spec, lifecycle) = (self.spec.clone(), session.lifecycle.clone());
         self.pending = Some(in_charge(spec, lifecycle, Vec::new()));
+    }
+
+    fn adopt(&mut self, installed: Arc<Installed>) {
+        self.spec = Arc::new(self.spec.with(installed.clone()));
+        self.proven = false;
+        self.facts.send_modify(|facts| facts.installed = installed);
     }
 
     fn route(&mut self) {
@@ -401,6 +432,16 @@ impl Owner {
     }
 
     /// hulld ends: the process follows, since its sockets close; one that does not is killed.
+    /// Leaves nothing of it.
+    async fn end_for_good(self) {
+        let (spec, slots) = (self.spec.clone(), self.taken_slots());
+        self.end().await;
+        for slot in slots {
+            sandbox::forget_plugin(&spec, slot).await;
+        }
+        sandbox::remove_groups(&spec);
+    }
+
     async fn end(mut self) {
         self.pending = None;
         self.status.send_replace(Status::Stopped);

@@ -73,7 +73,7 @@ impl Owner {
         sandbox::tidy_groups(&self.spec, &self.taken_slots(), MOST + 1);
     }
 
-    fn taken_slots(&self) -> Vec<Slot> {
+    pub(super) fn taken_slots(&self) -> Vec<Slot> {
         let living =
             self.retiring.iter().filter(|retiring| !retiring.gone.is_cancelled()).map(|retiring| retiring.slot);
         let mut taken: Vec<Slot> = living.collect();

@@ -25,6 +25,6 @@ pub(crate) use build::{gateway_plan, service_plan};
 pub(crate) use ids::{instance_range, instance_range_in};
 pub(crate) use refusals::Refusals;
 pub(crate) use spawn::{
-    Child, Slot, Sockets, SpawnError, Target, forget_ended_processes, forget_plugin, free_slot, spawn, spawn_plugin,
-    tidy_groups, user_namespace_key,
+    Child, Slot, Sockets, SpawnError, Target, forget_ended_processes, forget_plugin, free_slot, remove_groups, spawn,
+    spawn_plugin, tidy_groups, user_namespace_key,
 };

@@ -105,6 +105,11 @@ pub(crate) fn tidy_groups(spec: &Spec, taken: &[Slot], further: usize) {
     }
 }
 
+/// Removes all groups of a plugin that has no process any more.
+pub(crate) fn remove_groups(spec: &Spec) {
+    spec.environment.cgroups.plugin(&Slot(0).group(spec)).tidy();
+}
+
 impl Slot {
     /// The name of the process's control group: `storage-dir@default`, `storage-dir@default~1`.
     pub(crate) fn group(self, spec: &Spec) -> String {
