@@ -52,6 +52,12 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// Whether another is wanted: what fails now is done again.
+    pub(crate) fn is_wanted_again(&self) -> bool {
+        let collecting = self.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.key.as_ref().and_then(|key| collecting.get(key)).is_some_and(|wanted| *wanted)
+    }
+
     /// Another turn if one was wanted meanwhile: what this one saw may be of a process that has ended since.
     pub(crate) fn next(mut self) -> Option<Self> {
         let collecting = self.collecting.clone();

@@ -7,6 +7,7 @@ use hull_plugin::{DriverError, OperationId};
 
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::recovery::Turn;
 
 /// While a collector works nobody connects an instance: a driver that is slow has to do without it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -16,17 +17,18 @@ pub(crate) async fn collect(hull: &Hull, driver: &str) {
     hull.recovery.settled().await;
     let mut turn = hull.recovery.turn(format!("network/{driver}"));
     while let Some(mine) = turn {
-        collect_once(hull, driver).await;
+        collect_once(hull, driver, &mine).await;
         turn = mine.next();
     }
 }
 
-async fn collect_once(hull: &Hull, driver: &str) {
+async fn collect_once(hull: &Hull, driver: &str, turn: &Turn) {
     let Some(_alone) = hull.gates.alone(&Site::Networks).await else {
         return tracing::info!(driver, "networks are not compared with what is known: they are never at rest");
     };
     match tokio::time::timeout(PATIENCE, compare(hull, driver)).await {
         Ok(Ok(())) => {}
+        Ok(Err(error)) if turn.is_wanted_again() => tracing::info!(driver, %error, "compared once more"),
         Ok(Err(error)) => tracing::warn!(driver, %error, "cannot compare the networks with what is known"),
         Err(_elapsed) => tracing::warn!(driver, "comparing the networks with what is known takes too long"),
     }

@@ -8,6 +8,7 @@ use hull_plugin::{OperationId, PoolName, VolumeName};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
+use crate::recovery::Turn;
 use crate::warnings::Kind;
 
 /// While a collector works nobody makes or deletes anything in its pool: a driver that is slow has to do without it.
@@ -18,17 +19,18 @@ pub(crate) async fn collect(hull: &Hull, name: &PoolName) {
     hull.recovery.settled().await;
     let mut turn = hull.recovery.turn(format!("pool/{name}"));
     while let Some(mine) = turn {
-        collect_once(hull, name).await;
+        collect_once(hull, name, &mine).await;
         turn = mine.next();
     }
 }
 
-async fn collect_once(hull: &Hull, name: &PoolName) {
+async fn collect_once(hull: &Hull, name: &PoolName, turn: &Turn) {
     let Some(_alone) = hull.gates.alone(&Site::Pool(name.clone())).await else {
         return tracing::info!(pool = %name, "not compared with what is known: the pool is never at rest");
     };
     match tokio::time::timeout(PATIENCE, compare(hull, name)).await {
         Ok(Ok(())) => {}
+        Ok(Err(error)) if turn.is_wanted_again() => tracing::info!(pool = %name, %error, "compared once more"),
         Ok(Err(error)) => tracing::warn!(pool = %name, %error, "cannot compare the pool with what is known"),
         Err(_elapsed) => tracing::warn!(pool = %name, "comparing the pool with what is known takes too long"),
     }
