@@ -107,7 +107,7 @@ pub(crate) async fn run(mut owner: Owner, mut commands: mpsc::Receiver<Command>,
             biased;
             () = stop.cancelled() => return owner.end().await,
             command = commands.recv() => match command {
-                None => return owner.end().await,
+                None => return owner.end_for_good().await,
                 Some(command) => match owner.understand(command, &mut asked).await {
                     Understood::Event(event) => event,
                     Understood::Done => continue,
@@ -450,7 +450,9 @@ impl Owner {
             running.gone.cancel();
             running.child.kill();
             // Not dying of SIGKILL within the bound: the next hulld finds it in its cgroup.
-            let _ = tokio::time::timeout(Duration::from_secs(1), running.child.exited()).await;
+            if tokio::time::timeout(Duration::from_secs(1), running.child.exited()).await.is_ok() {
+                running.child.status(); // reaps it
+            }
         }
     }
 }
