@@ -4,9 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hull_image_format::Meter;
 use hull_plugin::image::{ImageFacts, ImageQuery, ImageSinks, ImageSource, SourceImage};
 use hull_plugin::{
     Code, Context, Description, Driver, DriverError, FileFd, HostHandle, MemoryFd, OperationId, Progress, StreamFd,
+    caller_left,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -110,7 +112,15 @@ impl ImageSource for FileSource {
     }
 
     async fn inspect(self, _: Context, metadata: FileFd, rootfs: Option<FileFd>) -> Result<ImageFacts, DriverError> {
-        self.off_the_loop(&self.0.inspections, move || inspect(metadata, rootfs)).await
+        let meter = Arc::new(Meter::default());
+        let at_work = meter.clone();
+        let work = self.off_the_loop(&self.0.inspections, move || inspect(metadata, rootfs, &at_work));
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            result = &mut work => return result,
+            () = caller_left() => meter.cancel(),
+        }
+        work.await // its place is free for others when it has really ended
     }
 }
 

@@ -9,10 +9,10 @@ use hull_plugin::{Code, DriverError, FileFd, Fingerprint, MemoryFd};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-pub(crate) fn inspect(metadata: FileFd, rootfs: Option<FileFd>) -> Result<ImageFacts, DriverError> {
+pub(crate) fn inspect(metadata: FileFd, rootfs: Option<FileFd>, meter: &Meter) -> Result<ImageFacts, DriverError> {
     let metadata = File::from(metadata.into_owned());
     let rootfs = rootfs.map(|fd| File::from(fd.into_owned()));
-    let facts = hull_image_format::inspect(&metadata, rootfs.as_ref(), &Meter::default()).map_err(|error| {
+    let facts = hull_image_format::inspect(&metadata, rootfs.as_ref(), meter).map_err(|error| {
         let code = match &error {
             Error::Corrupt(_) => Code::Corrupt,
             Error::Unsupported(_) => Code::Unsupported,

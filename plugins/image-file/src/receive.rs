@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures::executor::block_on;
@@ -24,6 +25,8 @@ pub(crate) struct Upload {
 const BLOCK: usize = 256 << 10;
 /// What multipart headers and boundaries may take besides the images.
 const ENVELOPE: u64 = 64 << 10;
+/// What may come before a part's head is whole: the form's parser keeps it in memory.
+const MOST_UNCLAIMED: u64 = 1 << 20;
 
 impl Upload {
     pub(crate) fn new(input: OwnedFd, max_bytes: u64) -> Self {
@@ -95,15 +98,22 @@ async fn receive_form(
     metadata: &mut Sink,
     rootfs: &mut Sink,
 ) -> Result<(), DriverError> {
-    // A stream that is always ready: it blocks this thread instead.
-    let blocks = stream::try_unfold((), |()| async {
-        let block = upload.next()?;
-        Ok::<_, io::Error>((!block.is_empty()).then_some((block, ())))
+    let unclaimed = AtomicU64::new(0);
+    let mut given = false;
+    // It blocks this thread, and is never ready twice running: the parser keeps all that is ready in memory.
+    let blocks = stream::poll_fn(|context| {
+        given = !given;
+        if !given {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(next_block(upload, &unclaimed).transpose())
     });
     let limits = multer::SizeLimit::new().whole_stream(upload.max_bytes.saturating_add(ENVELOPE));
     let constraints = multer::Constraints::new().size_limit(limits);
     let mut form = multer::Multipart::with_constraints(Box::pin(blocks), boundary, constraints);
     while let Some(mut part) = form.next_field().await.map_err(|error| malformed(upload, &error))? {
+        unclaimed.store(0, Relaxed);
         let name = part.name().unwrap_or_default().to_owned();
         let sink = match name.as_str() {
             "metadata" => &mut *metadata,
@@ -114,6 +124,7 @@ async fn receive_form(
             return Err(corrupt(format!("the upload has the part `{name}` twice")));
         }
         while let Some(block) = part.chunk().await.map_err(|error| malformed(upload, &error))? {
+            unclaimed.store(0, Relaxed);
             sink.write(&block)?;
         }
     }
@@ -121,6 +132,16 @@ async fn receive_form(
         return Err(too_large(upload.max_bytes));
     }
     Ok(())
+}
+
+/// The next bytes for the form's parser; `None` at the end.
+fn next_block(upload: &Upload, unclaimed: &AtomicU64) -> io::Result<Option<Bytes>> {
+    if unclaimed.load(Relaxed) > MOST_UNCLAIMED {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no part of the form begins within 1 MiB"));
+    }
+    let block = upload.next()?;
+    unclaimed.fetch_add(block.len() as u64, Relaxed);
+    Ok((!block.is_empty()).then_some(block))
 }
 
 /// A file being filled.
@@ -149,11 +170,18 @@ impl Sink {
 fn malformed(upload: &Upload, error: &multer::Error) -> DriverError {
     match error {
         multer::Error::StreamSizeExceeded { .. } => too_large(upload.max_bytes),
+        multer::Error::StreamReadFailed(error) if is_invalid(error.as_ref()) => {
+            corrupt("the upload's multipart form is malformed").because(error)
+        }
         multer::Error::StreamReadFailed(error) => {
             DriverError::new(Code::Unavailable, "the upload broke off").because(error)
         }
         error => corrupt("the upload's multipart form is malformed or cut short").because(error),
     }
+}
+
+fn is_invalid(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
 fn broken(error: &io::Error) -> DriverError {

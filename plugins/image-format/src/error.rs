@@ -31,6 +31,9 @@ impl Error {
     /// A failed read of an image: the disk's fault if the system said so, else the image's.
     pub(crate) fn reading(what: &str, error: io::Error) -> Self {
         match error.kind() {
+            _ if error.get_ref().is_some_and(|inner| matches!(inner.downcast_ref(), Some(Self::Cancelled))) => {
+                Self::Cancelled
+            }
             _ if error.raw_os_error().is_some() => Self::System { action: "read", name: what.into(), source: error },
             io::ErrorKind::UnexpectedEof => Self::Corrupt(format!("{what} is truncated")),
             _ => Self::Corrupt(format!("{what} is damaged: {error}")),

@@ -8,7 +8,7 @@ use crate::compression::{Format, detect, open};
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 use crate::metadata::{LARGEST_METADATA, Metadata};
-use crate::meter::Meter;
+use crate::meter::{Bounded, Meter};
 use crate::tree::Place;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -28,10 +28,13 @@ pub enum InstanceKind {
     VirtualMachine,
 }
 
+/// How much of an unpacked image is searched: larger than any is, and read within a minute.
+const LONGEST_SEARCH: u64 = 64 << 30;
+
 /// Reads an image's metadata and computes its fingerprint.
 ///
 /// # Errors
-/// `Corrupt`: no metadata.yaml, or it cannot be read.
+/// `Corrupt`: no metadata.yaml (in the first 64 GiB), or it cannot be read. `Cancelled`: through `meter`.
 pub fn inspect(metadata: &File, rootfs: Option<&File>, meter: &Meter) -> Result<Facts> {
     let rootfs_kind = rootfs.map(detect).transpose()?.map(|format| match format {
         Format::Qcow2 => InstanceKind::VirtualMachine,
@@ -39,7 +42,7 @@ pub fn inspect(metadata: &File, rootfs: Option<&File>, meter: &Meter) -> Result<
     });
     let (text, tarball_kind) = read_metadata(metadata, rootfs_kind.is_none(), meter)?;
     let metadata_facts = Metadata::parse(&text)?;
-    let (fingerprint, size) = fingerprint(metadata, rootfs)?;
+    let (fingerprint, size) = fingerprint(metadata, rootfs, meter)?;
     let kind = rootfs_kind.or(tarball_kind).unwrap_or(InstanceKind::Container);
     Ok(Facts { fingerprint, size, kind, metadata: metadata_facts })
 }
@@ -49,7 +52,8 @@ fn read_metadata(file: &File, unified: bool, meter: &Meter) -> Result<(Vec<u8>, 
     let Format::Tar(compression) = detect(file)? else {
         return Err(Error::corrupt("the image has no metadata: it must be a tarball with a metadata.yaml"));
     };
-    let mut archive = Archive::new(open(file, compression, meter)?);
+    let stream = Bounded { input: open(file, compression, meter)?, left: LONGEST_SEARCH, meter };
+    let mut archive = Archive::new(stream);
     let (mut text, mut kind) = (None, None);
     while text.is_none() || (unified && kind.is_none()) {
         meter.go_on()?;

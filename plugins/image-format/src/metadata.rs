@@ -25,12 +25,12 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Reads the text. Its size, depth and number of values (aliases counted each time) are bounded.
+    /// Reads the text. Its size, depth, number of values and bytes of texts (aliases counted each time) are bounded.
     pub fn parse(text: &[u8]) -> Result<Self> {
         if text.len() as u64 > LARGEST_METADATA {
             return Err(Error::corrupt("the image's metadata.yaml is larger than 1 MiB"));
         }
-        let left = Cell::new(MOST_VALUES);
+        let left = Left { values: Cell::new(MOST_VALUES), bytes: Cell::new(MOST_BYTES) };
         let seed = Bounded { left: &left, depth: 0 };
         let document = seed.deserialize(serde_norway::Deserializer::from_slice(text));
         let document =
@@ -86,10 +86,19 @@ fn scalar(value: &Value) -> Option<String> {
 const MOST_VALUES: u32 = 50_000;
 const DEEPEST: u32 = 32;
 
+/// Of texts, aliases counted each time.
+const MOST_BYTES: u64 = 4 * LARGEST_METADATA;
+
+/// How much more there may be.
+struct Left {
+    values: Cell<u32>,
+    bytes: Cell<u64>,
+}
+
 /// Builds a JSON value and stops at the bounds: a YAML alias may stand for a hundred others.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
-    left: &'a Cell<u32>,
+    left: &'a Left,
     depth: u32,
 }
 
@@ -102,12 +111,8 @@ impl Bounded<'_> {
     }
 
     fn count<E: serde::de::Error>(self) -> std::result::Result<(), E> {
-        let left = self
-            .left
-            .get()
-            .checked_sub(1)
-            .ok_or_else(|| E::custom(format!("it has more than {MOST_VALUES} values")))?;
-        self.left.set(left);
+        let left = self.left.values.get().checked_sub(1);
+        self.left.values.set(left.ok_or_else(|| E::custom(format!("it has more than {MOST_VALUES} values")))?);
         Ok(())
     }
 }
@@ -152,7 +157,9 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         Ok(value.into())
     }
 
-    fn visit_str<E>(self, value: &str) -> std::result::Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> std::result::Result<Value, E> {
+        let left = self.left.bytes.get().checked_sub(value.len() as u64);
+        self.left.bytes.set(left.ok_or_else(|| E::custom("its aliases stand for more than 4 MiB"))?);
         Ok(value.into())
     }
 
@@ -204,6 +211,7 @@ mod tests {
             bomb += &format!("a{level}: &a{level} [{}]\n", item.trim_end_matches(", "));
         }
         let long = format!("architecture: {}", "x".repeat(1 << 20));
+        let repeated = format!("architecture: x\na: &a {}\nb: [{}]", "x".repeat(100_000), "*a, ".repeat(10_000));
         for bad in [
             "",
             "[]",
@@ -215,6 +223,7 @@ mod tests {
             &deep,
             &bomb,
             &long,
+            &repeated,
         ] {
             assert!(matches!(Metadata::parse(bad.as_bytes()), Err(Error::Corrupt(_))), "{}", &bad[..bad.len().min(60)]);
         }

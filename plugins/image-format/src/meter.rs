@@ -1,5 +1,6 @@
 //! Limits and progress: what a tree may cost, how far the work is, and whether it should stop.
 
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::error::{Error, Result};
@@ -54,6 +55,24 @@ impl Meter {
 
     pub(crate) fn go_on(&self) -> Result<()> {
         if self.cancelled.load(Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A stream that fails beyond `left` bytes, and when the work is cancelled.
+pub(crate) struct Bounded<'a, R> {
+    pub(crate) input: R,
+    pub(crate) left: u64,
+    pub(crate) meter: &'a Meter,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.meter.go_on().map_err(io::Error::other)?;
+        let length = self.input.read(buffer)?;
+        let left = self.left.checked_sub(length as u64);
+        self.left =
+            left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is longer than its limits allow"))?;
+        Ok(length)
     }
 }
 

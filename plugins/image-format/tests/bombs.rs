@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use hull_image_format::{Error, Image, Limits, Meter, unpack};
+use hull_image_format::{Error, Image, Limits, Meter, inspect, remove_tree, tree_usage, unpack};
 
 const METADATA: &[u8] = b"architecture: x86_64\n";
 const PLENTY: Limits = Limits { max_bytes: 1 << 40, max_inodes: 1 << 30 };
@@ -122,4 +123,88 @@ fn empty_xz_streams_need_no_stack() {
     (0..200_000).for_each(|_| file.extend_from_slice(&empty));
     std::fs::write(&path, file).unwrap();
     unpacked(folder.path(), &File::open(path).unwrap(), None).unwrap();
+}
+
+#[test]
+fn a_directory_of_very_many_names_needs_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree/deep");
+    std::fs::create_dir_all(&tree).unwrap();
+    let name = |number: u32| tree.join(format!("{number:0>250}"));
+    File::create(name(0)).unwrap();
+    for number in 1..100_000 {
+        match number % 10 {
+            0 => std::fs::create_dir(name(number)).unwrap(),
+            _ => std::fs::hard_link(name(number - number % 10_000), name(number))
+                .or_else(|_| touch(&name(number)))
+                .unwrap(),
+        }
+    }
+    let expected = inodes(&folder.path().join("tree"));
+    let before = peak_memory();
+    let parent = File::open(folder.path()).unwrap();
+    let opened = File::open(folder.path().join("tree")).unwrap();
+    let usage = tree_usage(opened.into(), &Meter::default()).unwrap();
+    assert_eq!(usage.inodes, expected);
+    remove_tree(&parent, c"tree", &Meter::default()).unwrap();
+    assert!(!folder.path().join("tree").exists());
+    let grown = peak_memory() - before;
+    assert!(grown < 12 << 20, "{} MiB", grown >> 20);
+}
+
+fn touch(path: &Path) -> std::io::Result<()> {
+    File::create(path).map(drop)
+}
+
+fn inodes(tree: &Path) -> u64 {
+    let listed = Command::new("find").arg(tree).args(["-printf", "%i\n"]).output().unwrap();
+    let mut numbers: Vec<_> = listed.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len() as u64
+}
+
+#[test]
+fn an_impossible_table_of_fragments_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tree, squashed) = (folder.path().join("tree"), folder.path().join("root.squashfs"));
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("file"), "x").unwrap();
+    let made = Command::new("mksquashfs").args([&tree, &squashed]).arg("-no-progress").output();
+    assert!(made.unwrap().status.success());
+    let file = File::options().write(true).open(&squashed).unwrap();
+    file.write_all_at(&(2u32 << 20).to_le_bytes(), 16).unwrap(); // the superblock's count of fragments
+    let metadata = folder.path().join("metadata.tar");
+    let content = [entry("metadata.yaml", tar::EntryType::Regular, METADATA), vec![0; 1024]].concat();
+    std::fs::write(&metadata, content).unwrap();
+    let (metadata, rootfs) = (File::open(metadata).unwrap(), File::open(squashed).unwrap());
+    let error = unpacked(folder.path(), &metadata, Some(&rootfs)).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt(why) if why.contains("impossible number")), "{error}");
+}
+
+#[test]
+fn the_search_for_metadata_in_an_endless_image_can_be_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image.tar.gz");
+    let compress = |content: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(content).unwrap();
+        gzip.finish().unwrap()
+    };
+    let mut head = tar::Header::new_gnu();
+    head.set_path("filler").unwrap();
+    head.set_size(60 << 30);
+    head.set_cksum();
+    let mut file = compress(head.as_bytes());
+    let zeros = compress(&vec![0; 16 << 20]);
+    (0..60 << 6).for_each(|_| file.extend_from_slice(&zeros));
+    std::fs::write(&path, file).unwrap();
+    let (file, meter) = (File::open(path).unwrap(), Meter::default());
+    let result = std::thread::scope(|scope| {
+        let search = scope.spawn(|| inspect(&file, None, &meter));
+        std::thread::sleep(Duration::from_millis(50));
+        meter.cancel();
+        search.join().unwrap()
+    });
+    assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
 }

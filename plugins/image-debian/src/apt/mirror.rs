@@ -34,13 +34,14 @@ impl Mirror {
 
 /// The mirrors of the release `codename` for `architecture`, the main archive first.
 pub(crate) fn mirrors(sources: &[Source], codename: &str, architecture: &str) -> Vec<Mirror> {
-    let usable: Vec<&Source> = sources.iter().filter(|source| is_usable(source, architecture)).collect();
+    let mut usable: Vec<&Source> = sources.iter().filter(|source| is_usable(source, architecture)).collect();
+    usable.sort_by_key(|source| !is_named_debian(source)); // third parties name their suites after Debian's, too
     let suites = [codename.to_owned(), format!("{codename}-updates"), format!("{codename}-security")];
     let exact: Vec<Mirror> = suites.iter().filter_map(|suite| serving(&usable, suite)).collect();
     if exact.first().is_some_and(|first| first.suite == codename) {
         return exact;
     }
-    let Some(archive) = usable.iter().find(|source| source.suites.iter().any(|suite| is_debian(suite))) else {
+    let Some(archive) = usable.iter().find(|source| has(source, is_debian)) else {
         let [main, updates, security] = suites;
         return vec![
             Mirror::network(NETWORK, main),
@@ -52,8 +53,8 @@ pub(crate) fn mirrors(sources: &[Source], codename: &str, architecture: &str) ->
     let [main, updates, security] = suites;
     let uri = |source: &Source| web(source).unwrap_or_default().to_owned();
     let mut result = vec![Mirror::new(archive, &uri(archive), main), Mirror::new(archive, &uri(archive), updates)];
-    let is_security = |suite: &String| suite.strip_suffix("-security").is_some_and(is_debian);
-    if let Some(source) = usable.iter().find(|source| source.suites.iter().any(is_security)) {
+    let is_security = |suite: &str| suite.strip_suffix("-security").is_some_and(is_debian);
+    if let Some(source) = usable.iter().find(|source| has(source, is_security)) {
         result.push(Mirror::new(source, &uri(source), security));
     }
     result
@@ -67,6 +68,17 @@ fn serving(sources: &[&Source], suite: &str) -> Option<Mirror> {
 fn is_usable(source: &Source, architecture: &str) -> bool {
     let right = source.architectures.is_empty() || source.architectures.iter().any(|one| one == architecture);
     right && source.components.iter().any(|one| one == "main") && web(source).is_some()
+}
+
+/// Whether it is a Debian archive that carries such a suite.
+fn has(source: &Source, wanted: impl Fn(&str) -> bool) -> bool {
+    is_named_debian(source) && source.suites.iter().any(|suite| wanted(suite))
+}
+
+/// Whether its path says so, as every public mirror's does: `…/debian`, `…/debian-security`, `…/archive/debian/20260101T000000Z`.
+fn is_named_debian(source: &Source) -> bool {
+    let path = web(source).and_then(|uri| uri.splitn(4, '/').nth(3));
+    path.is_some_and(|path| path.split('/').any(|part| part == "debian" || part.starts_with("debian-")))
 }
 
 fn is_debian(suite: &str) -> bool {
@@ -119,6 +131,15 @@ mod tests {
     fn a_mirror_without_security_updates_is_not_given_foreign_ones() {
         let list = "deb [trusted=yes] http://10.0.0.1/debian trixie main\n";
         assert_eq!(chosen(list, "trixie"), ["http://10.0.0.1/debian trixie"]);
+    }
+
+    #[test]
+    fn third_parties_that_name_their_suites_like_debian_are_not_taken_for_it() {
+        let chrome = "deb [arch=amd64] https://dl.google.com/linux/chrome/deb/ stable main\n";
+        assert_eq!(chosen(chrome, "bookworm")[0], format!("{NETWORK} bookworm"));
+        let first = "deb [arch=amd64] https://packages.example/deb bookworm main\n".to_owned() + MACHINE;
+        assert_eq!(chosen(&first, "bookworm")[0], "http://mirror.example/debian bookworm");
+        assert_eq!(chosen(&first, "trixie")[0], "http://mirror.example/debian trixie");
     }
 
     #[test]

@@ -95,3 +95,32 @@ async fn assert_answers(lifecycle: &LifecycleClient) {
     }
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn a_form_is_written_while_it_arrives_and_its_heads_are_bounded() {
+    with_source(async |source| {
+        let place = source.path("rootfs");
+        let body = source.receive(FORM, PLENTY, move |mut pipe| {
+            let content = noise(4 << 20);
+            pipe.write_all(&part("metadata", b"m")).unwrap();
+            let rootfs = part("rootfs", &content);
+            pipe.write_all(&rootfs[..rootfs.len() - 2]).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while std::fs::metadata(&place).unwrap().len() < 3 << 20 {
+                assert!(Instant::now() < deadline, "it is kept in memory");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            pipe.write_all(b"\r\n--XyZ--\r\n").unwrap();
+        });
+        assert!(body.await.unwrap().1 == noise(4 << 20));
+        let (sent, taken) = std::sync::mpsc::channel();
+        let endless = source.receive(FORM, PLENTY, move |mut pipe| {
+            let written = (0..64).take_while(|_| pipe.write_all(&[b'x'; 1 << 20]).is_ok()).count();
+            sent.send(written).unwrap();
+        });
+        let error = endless.await.unwrap_err();
+        assert_eq!(error.code, Code::Corrupt, "{error}");
+        assert!(error.to_string().contains("within 1 MiB"), "{error}");
+        assert!(taken.recv().unwrap() < 4);
+    });
+}

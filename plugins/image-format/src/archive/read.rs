@@ -133,7 +133,11 @@ impl<R: Read> Archive<R> {
         }
         let device = matches!(kind, Kind::CharacterDevice | Kind::BlockDevice).then(|| header.device()).transpose()?;
         let mut attributes = extended.attributes;
-        attributes.extend(self.global.attributes.iter().cloned());
+        for global in &self.global.attributes {
+            if attributes.iter().all(|(name, _)| *name != global.0) {
+                attributes.push(global.clone());
+            }
+        }
         Ok(Some(Entry {
             path,
             link: extended.link.or(link).or(self.global.link.clone()).unwrap_or_else(|| header.link()),

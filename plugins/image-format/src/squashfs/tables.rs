@@ -61,7 +61,7 @@ impl<'a> SquashFs<'a> {
 
     /// Start and size word of every fragment block.
     pub(crate) fn fragments(&self) -> Result<Vec<(u64, u32)>> {
-        const MOST: u32 = 16 << 20;
+        const MOST: u32 = 1 << 20; // a million blocks of small files, 16 MiB of table
         let count = self.superblock.fragments;
         if count > MOST {
             return Err(damaged("an impossible number of fragments"));

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hull_sys::attribute;
@@ -36,18 +36,21 @@ use super::write::Writer;
 /// Copies what is in `from`, and `from`'s own attributes, to the empty directory `to`.
 ///
 /// # Errors
-/// `Unsupported`: nested deeper than 512 directories. `to` then holds a part.
+/// `Unsupported`: nested deeper than 512 directories, or more names to remember than memory allows: of directories whose
+/// turn has not come, of files that have further names. `to` then holds a part.
 pub fn copy_tree(from: OwnedFd, to: OwnedFd, meter: &Meter) -> Result<()> {
     crate::unpack::own_modes();
     let root = to.try_clone().map_err(|source| Error::System { action: "duplicate", name: String::new(), source })?;
     let pair = Arc::new(Pair { from, to });
     let first = Job { parent: pair, name: c".".to_owned(), path: Vec::new(), depth: 0 };
+    let kept = AtomicU64::new(first.weight());
     let copy = Copy {
         root,
         meter,
         queue: Mutex::new(Queue { waiting: vec![first], busy: 0, failure: None }),
         changed: Condvar::new(),
         linked: Mutex::new(HashMap::new()),
+        kept,
         shares_blocks: AtomicBool::new(true),
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
@@ -63,6 +66,7 @@ pub fn copy_tree(from: OwnedFd, to: OwnedFd, meter: &Meter) -> Result<()> {
 const MOST_WORKERS: usize = 4;
 const SMALL: usize = 256 << 10;
 const STEP: usize = 16 << 20;
+const MOST_KEPT: u64 = 128 << 20;
 
 /// A directory and its copy.
 struct Pair {
@@ -78,6 +82,21 @@ struct Job {
     depth: u32,
 }
 
+/// What a map's entry, a vector and a reference take beside the names.
+const OVERHEAD: u64 = 160;
+
+impl Job {
+    fn weight(&self) -> u64 {
+        OVERHEAD + (self.name.count_bytes() + self.path.len()) as u64
+    }
+}
+
+impl Linked {
+    fn weight(&self) -> u64 {
+        OVERHEAD + (self.name.count_bytes() + self.directory.len()) as u64
+    }
+}
+
 struct Queue {
     /// Last in, first out: depth first, so that few parents stay open.
     waiting: Vec<Job>,
@@ -91,9 +110,18 @@ struct Copy<'a> {
     queue: Mutex<Queue>,
     changed: Condvar,
     /// Files of several names: where the first one is in the copy.
-    linked: Mutex<HashMap<u64, (Vec<u8>, CString)>>,
+    linked: Mutex<HashMap<u64, Linked>>,
+    /// Bytes of `linked` and of the jobs that wait.
+    kept: AtomicU64,
     /// Until the file system says no.
     shares_blocks: AtomicBool,
+}
+
+/// A file whose further names are still to come.
+struct Linked {
+    directory: Vec<u8>,
+    name: CString,
+    left: libc::nlink_t,
 }
 
 /// What one worker uses again and again.
@@ -125,6 +153,7 @@ impl Copy<'_> {
                 return None;
             }
             if let Some(job) = queue.waiting.pop() {
+                self.forget(job.weight());
                 queue.busy += 1;
                 return Some(job);
             }
@@ -159,7 +188,9 @@ impl Copy<'_> {
             self.meter.go_on()?;
             if self.entry(&pair, job, name, entry.file_type(), buffers)? == Type::Directory {
                 let path = joined(&job.path, name);
-                below.push(Job { parent: pair.clone(), name: name.to_owned(), path, depth: job.depth + 1 });
+                let job = Job { parent: pair.clone(), name: name.to_owned(), path, depth: job.depth + 1 };
+                self.keep(job.weight())?;
+                below.push(job);
             }
         }
         finish_directory(pair.to.as_fd(), &attributes, &job.path)?;
@@ -246,13 +277,32 @@ impl Copy<'_> {
             return make();
         }
         let mut linked = lock(&self.linked);
-        if let Some((directory, first)) = linked.get(&status.st_ino) {
-            let directory = open_beneath(&self.root, directory).doing("open the directory", directory)?;
-            return make_link(&directory, first, &pair.to, name).doing("link", &joined(&job.path, name));
+        if let Some(first) = linked.get_mut(&status.st_ino) {
+            let directory = open_beneath(&self.root, &first.directory).doing("open the directory", &first.directory)?;
+            make_link(&directory, &first.name, &pair.to, name).doing("link", &joined(&job.path, name))?;
+            first.left -= 1;
+            if first.left == 0 {
+                self.forget(first.weight());
+                linked.remove(&status.st_ino);
+            }
+            return Ok(());
         }
         make()?;
-        linked.insert(status.st_ino, (job.path.clone(), name.to_owned()));
+        let first = Linked { directory: job.path.clone(), name: name.to_owned(), left: status.st_nlink - 1 };
+        self.keep(first.weight())?;
+        linked.insert(status.st_ino, first);
         Ok(())
+    }
+
+    fn keep(&self, bytes: u64) -> Result<()> {
+        if self.kept.fetch_add(bytes, Relaxed).saturating_add(bytes) > MOST_KEPT {
+            return Err(Error::Unsupported("it has too many directories side by side, or too many hard links".into()));
+        }
+        Ok(())
+    }
+
+    fn forget(&self, bytes: u64) {
+        self.kept.fetch_sub(bytes, Relaxed);
     }
 
     fn content(&self, from: &File, to: &File, size: u64, sparse: bool, buffers: &mut Buffers) -> io::Result<()> {

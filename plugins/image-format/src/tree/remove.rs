@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::error::{Doing, Result, system};
+use crate::error::{Doing, Error, Result, system};
 use crate::meter::Meter;
 
 use super::make::adopt_directory;
@@ -48,43 +48,42 @@ struct Removal<'a> {
 const DEEPEST: u32 = 64;
 
 impl Removal<'_> {
+    /// Entries go while they are read, so that a directory of millions of names costs no memory. What is moved up from
+    /// below arrives at the top, and a file system may pass over names while others go: until nothing is seen any more.
     fn empty(&mut self, directory: OwnedFd, depth: u32) -> Result<()> {
+        let here = directory.try_clone();
+        let here = here.map_err(|source| Error::System { action: "duplicate", name: String::new(), source })?;
         let mut entries = Dir::from_fd(directory).doing("read the directory", b"")?;
         loop {
-            let mut subdirectories = Vec::new();
-            self.unlink_files(&mut entries, &mut subdirectories)?;
-            for name in &subdirectories {
-                self.remove_directory(&entries, name, depth)?;
+            let mut seen = false;
+            for entry in entries.iter() {
+                let entry = entry.doing("read the directory", b"")?;
+                let name = entry.file_name();
+                if name == c"." || name == c".." {
+                    continue;
+                }
+                seen = true;
+                self.meter.go_on()?;
+                self.entry(&here, name, entry.file_type(), depth)?;
             }
-            // Directories raised from below have arrived at the top meanwhile: read it again.
-            if depth > 0 || subdirectories.is_empty() {
+            if !seen {
                 return Ok(());
             }
         }
     }
 
-    fn unlink_files(&self, entries: &mut Dir, subdirectories: &mut Vec<CString>) -> Result<()> {
-        let mut names = Vec::new();
-        for entry in entries.iter() {
-            let entry = entry.doing("read the directory", b"")?;
-            match entry.file_name() {
-                name if name == c"." || name == c".." => {}
-                name if entry.file_type() == Some(Type::Directory) => subdirectories.push(name.to_owned()),
-                name => names.push(name.to_owned()),
-            }
-        }
-        for name in names {
-            self.meter.go_on()?;
-            match unlinkat(&*entries, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(Errno::EISDIR) => subdirectories.push(name), // the file system does not tell types
+    fn entry(&mut self, parent: &OwnedFd, name: &CStr, kind: Option<Type>, depth: u32) -> Result<()> {
+        if kind != Some(Type::Directory) {
+            match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+                Err(Errno::EISDIR) => {} // the file system does not tell types
                 Err(error) => return Err(system("remove", name.to_bytes(), error)),
             }
         }
-        Ok(())
+        self.remove_directory(parent, name, depth)
     }
 
-    fn remove_directory(&mut self, parent: &Dir, name: &CStr, depth: u32) -> Result<()> {
+    fn remove_directory(&mut self, parent: &OwnedFd, name: &CStr, depth: u32) -> Result<()> {
         match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(()),
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
@@ -101,7 +100,7 @@ impl Removal<'_> {
         }
     }
 
-    fn raise(&mut self, parent: &Dir, name: &CStr) -> Result<()> {
+    fn raise(&mut self, parent: &OwnedFd, name: &CStr) -> Result<()> {
         loop {
             self.raised += 1;
             let Ok(new) = CString::new(format!(".raised-{}-{}", std::process::id(), self.raised)) else { continue };

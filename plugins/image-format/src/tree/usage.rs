@@ -1,11 +1,9 @@
 //! What a tree occupies.
 
 use std::collections::HashSet;
-use std::ffi::CString;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 
-use nix::dir::Dir;
+use nix::dir::{Dir, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::libc;
@@ -29,69 +27,106 @@ pub struct TreeUsage {
 /// `Unsupported`: nested deeper than 512 directories.
 pub fn tree_usage(directory: OwnedFd, meter: &Meter) -> Result<TreeUsage> {
     let status = fstat(&directory).doing("look at", b".")?;
-    let mut walk = Walk { usage: TreeUsage::default(), seen: HashSet::new(), waiting: Vec::new(), meter };
+    let mut walk = Walk { usage: TreeUsage::default(), seen: HashSet::new(), further: Shares::default(), meter };
     walk.count(&status);
-    walk.directory(directory, 0)?;
-    while let Some(Subdirectory { parent, name, depth }) = walk.waiting.pop() {
-        match adopt_directory(&*parent, &name) {
-            Ok(opened) => walk.directory(opened, depth)?,
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {} // gone meanwhile
-            Err(error) => return Err(system("open the directory", name.to_bytes(), error)),
+    let mut levels = vec![Level::of(directory)?];
+    while let Some(level) = levels.last_mut() {
+        match walk.next_below(level)? {
+            Some(_) if levels.len() > DEEPEST as usize => {
+                return Err(Error::Unsupported(format!("directories are nested deeper than {DEEPEST}")));
+            }
+            Some(below) => levels.push(Level::of(below)?),
+            None => drop(levels.pop()),
         }
     }
-    Ok(walk.usage)
+    Ok(walk.total())
+}
+
+/// A directory being read, up to where the walk is below it: its names are never all in memory.
+struct Level {
+    directory: OwnedFd,
+    entries: OwningIter,
+}
+
+impl Level {
+    fn of(directory: OwnedFd) -> Result<Self> {
+        let reader = directory.try_clone();
+        let reader = reader.map_err(|source| Error::System { action: "duplicate", name: String::new(), source })?;
+        let entries = Dir::from_fd(reader).doing("read the directory", b"")?.into_iter();
+        Ok(Self { directory, entries })
+    }
 }
 
 struct Walk<'a> {
     usage: TreeUsage,
     /// Files of several names.
     seen: HashSet<u64>,
-    /// The last one first, so that few parents stay open.
-    waiting: Vec<Subdirectory>,
+    /// Those of them that `seen` has no room for.
+    further: Shares,
     meter: &'a Meter,
 }
 
-struct Subdirectory {
-    parent: Rc<Dir>,
-    name: CString,
-    depth: u32,
+/// Of a file with several names each one counts for its part: right if all of them are in the tree.
+#[derive(Default)]
+struct Shares {
+    bytes: f64,
+    inodes: f64,
 }
 
 pub(crate) const DEEPEST: u32 = 512;
+const MOST_SEEN: usize = 1 << 20;
 
 impl Walk<'_> {
-    fn directory(&mut self, directory: OwnedFd, depth: u32) -> Result<()> {
-        if depth > DEEPEST {
-            return Err(Error::Unsupported(format!("directories are nested deeper than {DEEPEST}")));
-        }
-        let mut entries = Dir::from_fd(directory).doing("read the directory", b"")?;
-        let names = entries.iter().map(|entry| entry.map(|entry| entry.file_name().to_owned()));
-        let names: Vec<_> = names.collect::<nix::Result<_>>().doing("read the directory", b"")?;
-        let parent = Rc::new(entries);
-        for name in names.into_iter().filter(|name| name.as_c_str() != c"." && name.as_c_str() != c"..") {
+    /// Counts on up to the next subdirectory, and opens that.
+    fn next_below(&mut self, level: &mut Level) -> Result<Option<OwnedFd>> {
+        for entry in level.entries.by_ref() {
+            let entry = entry.doing("read the directory", b"")?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
             self.meter.go_on()?;
-            self.entry(&parent, name, depth)?;
+            let status = match fstatat(&level.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(status) => status,
+                Err(Errno::ENOENT) => continue, // gone meanwhile
+                Err(error) => return Err(system("look at", name.to_bytes(), error)),
+            };
+            if status.st_mode & libc::S_IFMT != libc::S_IFDIR {
+                self.file(&status);
+                continue;
+            }
+            self.count(&status);
+            match adopt_directory(&level.directory, name) {
+                Ok(opened) => return Ok(Some(opened)),
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {} // gone meanwhile
+                Err(error) => return Err(system("open the directory", name.to_bytes(), error)),
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn entry(&mut self, parent: &Rc<Dir>, name: CString, depth: u32) -> Result<()> {
-        let status = match fstatat(&**parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(status) => status,
-            Err(Errno::ENOENT) => return Ok(()), // gone meanwhile
-            Err(error) => return Err(system("look at", name.to_bytes(), error)),
-        };
-        if status.st_mode & libc::S_IFMT == libc::S_IFDIR {
-            self.count(&status);
-            self.waiting.push(Subdirectory { parent: parent.clone(), name, depth: depth + 1 });
-        } else if status.st_nlink == 1 || self.seen.insert(status.st_ino) {
-            self.count(&status);
+    fn file(&mut self, status: &libc::stat) {
+        if status.st_nlink == 1 {
+            self.count(status);
+        } else if self.seen.len() < MOST_SEEN {
+            if self.seen.insert(status.st_ino) {
+                self.count(status);
+            }
+        } else if !self.seen.contains(&status.st_ino) {
+            let names = status.st_nlink as f64;
+            self.further.bytes += (status.st_blocks * 512) as f64 / names;
+            self.further.inodes += 1.0 / names;
         }
-        Ok(())
     }
 
     fn count(&mut self, status: &libc::stat) {
         self.usage.bytes += status.st_blocks.cast_unsigned() * 512;
         self.usage.inodes += 1;
+    }
+
+    fn total(self) -> TreeUsage {
+        let Self { usage, further, .. } = self;
+        let (bytes, inodes) = (further.bytes.round() as u64, further.inodes.round() as u64);
+        TreeUsage { bytes: usage.bytes + bytes, inodes: usage.inodes + inodes }
     }
 }

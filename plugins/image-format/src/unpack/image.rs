@@ -1,7 +1,6 @@
 //! The whole of an image.
 
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -10,7 +9,7 @@ use nix::sys::stat::{Mode, fstatat};
 
 use crate::compression::{Compression, Format, detect, open};
 use crate::error::{Doing, Error, Result};
-use crate::meter::{Budget, Limits, Meter};
+use crate::meter::{Bounded, Budget, Limits, Meter};
 use crate::tree::{Attributes, adopt_directory, finish_directory, make_directory};
 
 use super::squashfs;
@@ -81,31 +80,14 @@ fn tar(
     budget: &Budget,
     meter: &Meter,
 ) -> Result<u64> {
-    let stream = open(file, compression, meter)?;
-    let limit = budget.longest_stream();
+    let stream = Bounded { input: open(file, compression, meter)?, left: budget.longest_stream(), meter };
     if compression == Compression::None {
-        return tarball::unpack(Bounded { input: stream, left: limit }, into, scope, budget, meter);
+        return tarball::unpack(stream, into, scope, budget, meter);
     }
     std::thread::scope(|scope_| {
-        let ahead = crate::ahead::ReadAhead::start(scope_, Bounded { input: stream, left: limit });
+        let ahead = crate::ahead::ReadAhead::start(scope_, stream);
         tarball::unpack(ahead, into, scope, budget, meter)
     })
-}
-
-/// Ends a stream that goes on beyond all that a permitted image could need.
-struct Bounded<R> {
-    input: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = self.input.read(buffer)?;
-        self.left = self.left.checked_sub(length as u64).ok_or_else(|| {
-            std::io::Error::new(std::io::ErrorKind::InvalidData, "it is longer than its limits allow")
-        })?;
-        Ok(length)
-    }
 }
 
 fn require(into: BorrowedFd, name: &std::ffi::CStr, complaint: &str) -> Result<()> {

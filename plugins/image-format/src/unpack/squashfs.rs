@@ -152,7 +152,9 @@ impl Making<'_> {
             self.entry(directory, path, &component(&name)?, inode, waiting)
         })?;
         // What is made in the subdirectories later changes nothing here.
-        finish_directory(directory.as_fd(), &self.attributes(&inode)?, path)
+        let attributes = self.attributes(&inode)?;
+        self.budget.spend_bytes(attributes.weight())?;
+        finish_directory(directory.as_fd(), &attributes, path)
     }
 
     fn entry(

@@ -1,4 +1,4 @@
-//! How many calls of one process run at a time, and how many wait: first come, first served, in two lanes.
+//! How many calls of one process run at a time, and how many wait: first come, first served, in three lanes.
 //!
 //! ```text
 //! call ─▶ room in its lane ─────────────────▶ runs ─▶ the next in the lane runs
@@ -6,8 +6,8 @@
 //!            ├─▶ waits ──────┘
 //!            └─▶ refused at once: as many wait as may
 //! ```
-//! Questions and what ends things have a lane of their own, so that neither a storm of them nor one of changes starves the
-//! other. A caller that stops waiting loses its place and nothing else. The bounds are what the driver's description says.
+//! Questions and what ends things have a lane of their own, and so has what waits for a client's bytes, so that no storm of
+//! one sort starves the others. A caller that stops waiting loses its place and nothing else. The bounds are what the driver's description says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,8 @@ use super::call::{Deadline, Method};
 const QUESTION: std::time::Duration = std::time::Duration::from_secs(5);
 /// Methods that give something back: they must not wait behind those that take.
 const RELIEVING: [&str; 3] = ["kill", "cleanup", "detach_nic"];
+/// Methods that last as long as a client takes to send.
+const RECEIVING: [&str; 1] = ["receive"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -28,16 +30,21 @@ pub(super) enum Lane {
     Quick,
     /// It changes something, and may take its time.
     Change,
+    /// It waits for a client most of the time.
+    Upload,
 }
 
 impl Lane {
     pub(super) fn of(method: Method) -> Self {
+        if RECEIVING.contains(&method.name) {
+            return Self::Upload;
+        }
         let short = matches!(method.deadline, Deadline::Within(limit) if limit <= QUESTION);
         if short || RELIEVING.contains(&method.name) { Self::Quick } else { Self::Change }
     }
 }
 
-/// Both lanes of one process, whichever incarnation of it runs.
+/// All lanes of one process, whichever incarnation of it runs.
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Mutex<Lanes>>);
 
@@ -45,6 +52,7 @@ struct Lanes {
     bounds: Bounds,
     quick: Traffic,
     change: Traffic,
+    upload: Traffic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +84,12 @@ impl From<&Description> for Bounds {
 impl Default for Queue {
     fn default() -> Self {
         let bounds = Bounds::from(&Description::default());
-        Self(Arc::new(Mutex::new(Lanes { bounds, quick: Traffic::default(), change: Traffic::default() })))
+        Self(Arc::new(Mutex::new(Lanes {
+            bounds,
+            quick: Traffic::default(),
+            change: Traffic::default(),
+            upload: Traffic::default(),
+        })))
     }
 }
 
@@ -112,11 +125,12 @@ impl Queue {
         turn.await.map_err(|_| DriverError::internal("a waiting call has lost its place"))
     }
 
-    /// How many calls run and wait, both lanes together.
+    /// How many calls run and wait, all lanes together.
     pub(crate) fn load(&self) -> (usize, usize) {
         let lanes = self.lock();
+        let all = [&lanes.quick, &lanes.change, &lanes.upload];
         let waiting = |traffic: &Traffic| traffic.waiting.iter().filter(|waiting| !waiting.is_closed()).count();
-        (lanes.quick.running + lanes.change.running, waiting(&lanes.quick) + waiting(&lanes.change))
+        (all.iter().map(|traffic| traffic.running).sum(), all.iter().map(|traffic| waiting(traffic)).sum())
     }
 
     /// Who waits in the lane and may run now. Called without the lock: a turn that nobody takes comes back here.
@@ -146,6 +160,7 @@ impl Lanes {
         match lane {
             Lane::Quick => &mut self.quick,
             Lane::Change => &mut self.change,
+            Lane::Upload => &mut self.upload,
         }
     }
 }
@@ -248,6 +263,7 @@ mod tests {
         assert_eq!(Lane::of(method("kill", 30)), Lane::Quick);
         assert_eq!(Lane::of(method("state", 5)), Lane::Quick);
         assert_eq!(Lane::of(method("start", 30)), Lane::Change);
+        assert_eq!(Lane::of(Method { name: "receive", deadline: Deadline::WhileAlive }), Lane::Upload);
         assert_eq!(Lane::of(Method { name: "create_volume", deadline: Deadline::WhileAlive }), Lane::Change);
     }
 }
