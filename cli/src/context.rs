@@ -87,7 +87,7 @@ impl Context {
     pub(crate) fn ask(&self, question: &str) -> Result<String> {
         self.printer.text(question);
         let mut answer = String::new();
-        if std::io::stdin().read_line(&mut answer)? == 0 {
+        if interruptible(|| std::io::stdin().read_line(&mut answer))? == 0 {
             bail!("no answer to the question `{}`", question.trim());
         }
         Ok(answer.trim().to_owned())
@@ -124,4 +124,23 @@ impl Context {
             self.ask("Press enter to open the editor again or ctrl+c to abort change ")?;
         }
     }
+}
+
+/// Blocks in `read`, and ends the program at Ctrl-C: once an operation has been waited for, the signal alone does not.
+fn interruptible<T>(read: impl FnOnce() -> T) -> T {
+    let (over, is_over) = tokio::sync::oneshot::channel::<()>();
+    let watcher = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => std::process::exit(130),
+                _ = is_over => {}
+            }
+        });
+    });
+    let result = read();
+    drop(over);
+    drop(watcher.join()); // it has nothing to tell
+    result
 }

@@ -132,9 +132,41 @@ fn files_are_pushed_pulled_and_deleted() -> Result<()> {
         does("file pull -r web/tmp/tree HERE/back", "")?;
         assert_eq!(std::fs::read_to_string(here.join("back/tree/sub/x"))?, "deep\n");
         std::fs::remove_dir_all(here.join("back"))?;
+        std::os::unix::fs::symlink("tree/sub/x", here.join("link"))?;
+        does("file push HERE/link web/tmp/copied", "")?;
+        assert_eq!(web.exec(&["cat", "/tmp/copied"])?.ok()?, "deep\n");
+        web.exec(&["/bin/busybox", "ln", "-sf", "../tmp/copied", "/tmp/linked"])?.ok()?;
+        assert_eq!(does("file pull web/tmp/linked -", "")?, "deep\n");
+        does("file pull web/tmp/linked HERE/linked", "")?;
+        assert_eq!(std::fs::read_link(here.join("linked"))?, std::path::Path::new("../tmp/copied"));
+        for name in ["link", "linked"] {
+            std::fs::remove_file(here.join(name))?;
+        }
         does("file delete web/tmp/note", "")?;
         assert_eq!(host.with(&client, &["file", "pull", "web/tmp/note", "-"], "")?.status, 1);
         web.exec(&["/bin/busybox", "rm", "-r", "/tmp/tree"])?.ok()?;
+    }
+    host.assert_nothing_leaked()
+}
+
+#[test]
+fn neither_input_nor_output_belongs_to_a_client_that_does_not_need_it() -> Result<()> {
+    let host = Host::ready()?;
+    let _web = host.running("web")?;
+    let status = host.folder().join("status");
+    for client in host.clients()? {
+        let names = "printf 'one\\ntwo\\n' | while read name; do \"$CLIENT\" profile create $name; done";
+        host.shell(&client, names, false)?.ok()?;
+        for name in ["one", "two"] {
+            host.with(&client, &["profile", "delete", name], "")?.ok()?;
+        }
+        let cut = "(\"$CLIENT\" exec web -- sh -c 'while :; do echo y; done' 2>&1; echo $? >STATUS) | head -1";
+        let cut = cut.replace("STATUS", &status.display().to_string());
+        assert_eq!(host.shell(&client, &cut, false)?.ok()?, "y\n", "by {client}");
+        assert_eq!(std::fs::read_to_string(&status)?, "141\n", "by {client}");
+        host.with(&client, &["init", "busybox", "versioned"], "config:\n  user.version: 1.10\n")?.ok()?;
+        assert_eq!(host.with(&client, &["config", "get", "versioned", "user.version"], "")?.ok()?, "1.10\n");
+        host.with(&client, &["delete", "versioned"], "")?.ok()?;
     }
     host.assert_nothing_leaked()
 }

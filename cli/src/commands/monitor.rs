@@ -60,7 +60,7 @@ impl Monitor {
             };
             cx.printer.text(text);
         }
-        Ok(())
+        bail!("the server has ended the stream of events")
     }
 }
 

@@ -23,8 +23,23 @@ pub(crate) fn to_yaml(value: &impl Serialize) -> Result<String> {
 /// Reads what a user wrote. Values in string maps may be written as numbers or booleans.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     let value: Value = serde_norway::from_str(text)?;
+    // Straight from the text where that is possible: as a number `1.10` would become `1.1`.
+    if !has_null(&value)
+        && let Ok(read) = serde_norway::from_str(text)
+    {
+        return Ok(read);
+    }
     let value = if value.is_null() { Value::Object(Map::new()) } else { stringified(value, false) };
     Ok(serde_json::from_value(value)?)
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().any(has_null),
+        Value::Array(list) => list.iter().any(has_null),
+        _ => false,
+    }
 }
 
 fn stringified(value: Value, within: bool) -> Value {

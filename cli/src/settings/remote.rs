@@ -26,6 +26,10 @@ impl Settings {
         let Some((remote, name)) = text.split_once(':') else {
             return Ok(Origin { remote: self.default_remote.clone(), name: text.to_owned() });
         };
+        if remote.contains('/') {
+            // `c1/2026-11-27T10:30` is a snapshot.
+            return Ok(Origin { remote: self.default_remote.clone(), name: text.to_owned() });
+        }
         if self.remotes.contains_key(remote) {
             return Ok(Origin { remote: remote.to_owned(), name: name.to_owned() });
         }
@@ -76,6 +80,8 @@ mod tests {
         let mut settings = Settings::default();
         settings.remotes.insert("debian".into(), crate::settings::RemoteEntry::default());
         assert_eq!(settings.origin("c1").unwrap(), Origin { remote: "local".into(), name: "c1".into() });
+        let dated = Origin { remote: "local".into(), name: "c1/2026-11-27T10:30".into() };
+        assert_eq!(settings.origin("c1/2026-11-27T10:30").unwrap(), dated);
         assert_eq!(settings.origin("debian:bookworm/amd64").unwrap().name, "bookworm/amd64");
         assert_eq!(settings.origin("foo:c1").unwrap_err().to_string(), "The remote \"foo\" doesn't exist");
     }

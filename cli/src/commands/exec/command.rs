@@ -125,20 +125,18 @@ async fn attach(server: &Server, operation: &Operation, interactive: bool, disab
         let Socket { sender, receiver } = first;
         let _input = AbortOnDropHandle::new(tokio::spawn(copy_in(sender, disable_stdin)));
         // At the same time: who reads slowly would ask when the operation is forgotten.
-        let (out, end) = tokio::join!(copy_out(receiver, tokio::io::stdout()), end);
-        out?;
-        return end;
+        let ((), end) = tokio::try_join!(copy_out(receiver, tokio::io::stdout()), end)?;
+        return Ok(end);
     }
     let stdout = server.websocket(operation, &secret("1")?).await?;
     let stderr = server.websocket(operation, &secret("2")?).await?;
     let _input = AbortOnDropHandle::new(tokio::spawn(copy_in(first.sender, disable_stdin)));
-    let (out, err, end) = tokio::join!(
+    let ((), (), end) = tokio::try_join!(
         streams::copy_out_and_close(stdout, tokio::io::stdout()),
         streams::copy_out_and_close(stderr, tokio::io::stderr()),
         end
-    );
-    out.and(err)?;
-    end
+    )?;
+    Ok(end)
 }
 
 /// The status of the command, or what kept it from running.

@@ -1,7 +1,8 @@
 //! Bytes between our descriptors and websockets.
 
 use crate::client::{Receiver, Sender, Socket};
-use anyhow::{Context as _, Result};
+use crate::commands::Exit;
+use anyhow::Result;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -30,10 +31,18 @@ pub(crate) async fn copy_in(mut sender: Sender, disabled: bool) {
 /// Writes what arrives until the stream ends.
 pub(crate) async fn copy_out(mut receiver: Receiver, mut target: impl AsyncWrite + Unpin) -> Result<()> {
     while let Some(bytes) = receiver.next().await? {
-        target.write_all(&bytes).await.context("cannot write the output of the command")?;
-        target.flush().await.context("cannot write the output of the command")?;
+        target.write_all(&bytes).await.map_err(unwritten)?;
+        target.flush().await.map_err(unwritten)?;
     }
     Ok(())
+}
+
+/// `hull exec c1 -- yes | head -1`: the reader has what it wanted, and we end as if SIGPIPE had ended us.
+fn unwritten(error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Exit { status: 141, message: None }.into(),
+        _ => anyhow::Error::new(error).context("cannot write the output of the command"),
+    }
 }
 
 /// [`copy_out`], then tells the server that all was read.

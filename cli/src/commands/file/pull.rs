@@ -27,7 +27,7 @@ impl Pull {
         let Some((target, sources)) = self.words.split_last() else { bail!("Invalid number of arguments") };
         if target == "-" {
             for source in sources {
-                to_stdout(&Place::parse(cx, source)?).await?;
+                to_stdout(Place::parse(cx, source)?).await?;
             }
             return Ok(());
         }
@@ -45,15 +45,18 @@ impl Pull {
         }
         for source in sources {
             let place = Place::parse(cx, source)?;
-            let found = fetch(&place).await?;
+            let name = place.name().to_owned();
+            let (place, found) = if self.recursive {
+                fetch_followed(place).await?
+            } else {
+                let found = fetch(&place).await?;
+                (place, found)
+            };
             if found.kind == "directory" && !self.recursive {
                 bail!("Can't pull a directory without --recursive");
             }
-            let path = if into_folder || found.kind == "directory" {
-                target_path.join(place.name())
-            } else {
-                target_path.clone()
-            };
+            let path =
+                if into_folder || found.kind == "directory" { target_path.join(&name) } else { target_path.clone() };
             if path != target_path {
                 not_a_link(&path)?;
             }
@@ -71,12 +74,29 @@ fn not_a_link(path: &Path) -> Result<()> {
     }
 }
 
-async fn to_stdout(place: &Place) -> Result<()> {
-    let found = fetch(place).await?;
+async fn to_stdout(place: Place) -> Result<()> {
+    let (_, found) = fetch_followed(place).await?;
     if found.kind == "directory" {
         bail!("Can't pull a directory without --recursive");
     }
     copy(found, tokio::io::stdout()).await
+}
+
+/// What is at `place`; of a link what it leads to, within the instance.
+async fn fetch_followed(mut place: Place) -> Result<(Place, Found)> {
+    const MOST: usize = 40; // as path_resolution(7)
+    for _ in 0..MOST {
+        let found = fetch(&place).await?;
+        if found.kind != "symlink" {
+            return Ok((place, found));
+        }
+        let target = found.answer.bytes().await?;
+        let target = String::from_utf8_lossy(&target).into_owned();
+        let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let path = if target.starts_with('/') { target } else { format!("{folder}/{target}") };
+        place = Place { path, ..place };
+    }
+    bail!("too many links: the last one leads to `{}`", place.path)
 }
 
 /// Writes what was found at `place` to `path`; a folder with all that is in it.

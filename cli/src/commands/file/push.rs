@@ -4,7 +4,7 @@ use super::place::Place;
 use super::transfer::{Owner, is_folder, local, make_folders, put};
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Copy files into an instance
@@ -48,11 +48,15 @@ impl Push {
                 put(&place, "file", wanted, tokio::io::stdin()).await?;
                 continue;
             }
+            if self.recursive {
+                push(cx, path, &place, wanted).await?;
+                continue;
+            }
             let metadata = std::fs::metadata(path).with_context(|| format!("cannot read `{source}`"))?;
-            if metadata.is_dir() && !self.recursive {
+            if metadata.is_dir() {
                 bail!("cannot push the folder `{source}`\nhint: --recursive pushes folders");
             }
-            push(cx, path, &place, wanted).await?;
+            push_file(cx, path, &place, wanted.or_of(&metadata)).await?;
         }
         Ok(())
     }
@@ -70,11 +74,7 @@ impl Push {
 /// Sends `path`; a folder with all that is in it. Links are sent as links.
 async fn push(cx: &Context, path: &Path, place: &Place, wanted: Owner) -> Result<()> {
     let metadata = path.symlink_metadata().with_context(local(path))?;
-    let found = Owner {
-        uid: wanted.uid.or(Some(metadata.uid())),
-        gid: wanted.gid.or(Some(metadata.gid())),
-        mode: wanted.mode.or(Some(metadata.permissions().mode() & 0o7777)),
-    };
+    let found = wanted.or_of(&metadata);
     if metadata.is_dir() {
         let folder = Owner { mode: Some(metadata.permissions().mode() & 0o7777), ..found };
         put(place, "directory", folder, tokio::io::empty()).await?;
@@ -93,9 +93,14 @@ async fn push(cx: &Context, path: &Path, place: &Place, wanted: Owner) -> Result
     if !metadata.is_file() {
         bail!("cannot push `{}`: it is neither a file, a folder nor a link", path.display());
     }
+    push_file(cx, path, place, found).await
+}
+
+/// Sends what can be read at `path`; of a link what it leads to.
+async fn push_file(cx: &Context, path: &Path, place: &Place, owner: Owner) -> Result<()> {
     cx.printer.progress(&format!("Pushing {} to {}", path.display(), place.path), "");
     let file = tokio::fs::File::open(path).await.with_context(local(path))?;
-    put(place, "file", found, file).await?;
+    put(place, "file", owner, file).await?;
     cx.printer.progress_done();
     Ok(())
 }

@@ -5,6 +5,8 @@ use crate::client::{ApiError, Exchange, accepted, body_of, empty};
 use anyhow::{Context as _, Result};
 use http::{HeaderMap, Method};
 use hull_api::Response;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tokio::io::AsyncRead;
 
@@ -38,6 +40,17 @@ pub(super) struct Owner {
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
     pub(super) mode: Option<u32>,
+}
+
+impl Owner {
+    /// What is not said, as the file with `metadata` has it.
+    pub(super) fn or_of(self, metadata: &Metadata) -> Self {
+        Self {
+            uid: self.uid.or(Some(metadata.uid())),
+            gid: self.gid.or(Some(metadata.gid())),
+            mode: self.mode.or(Some(metadata.mode() & 0o7777)),
+        }
+    }
 }
 
 /// Makes a `file`, `directory` or `symlink` at `place`.

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::settings::Place;
 use anyhow::{Result, bail};
 use http::Method;
-use hull_api::{Image, ImageAlias, ImagesPost, ImagesPostSource};
+use hull_api::{ImagesPost, ImagesPostSource};
 use serde_json::Value;
 
 /// Have the daemon fetch an image from a source, such as `debian:bookworm`
@@ -51,18 +51,14 @@ impl Copy {
                 image_type: if self.vm { "virtual-machine" } else { "container" }.into(),
                 ..ImagesPostSource::default()
             }),
-            aliases: self.alias.into_iter().map(|name| ImageAlias { name, ..ImageAlias::default() }).collect(),
             ..ImagesPost::default()
         };
         let operation = server.start(Method::POST, &url(&["images"]), &request, "").await?;
         let done = cx.wait(&server, operation, "Copying the image").await?;
-        if self.copy_aliases
-            && let Some(fingerprint) = done.metadata.get("fingerprint").and_then(Value::as_str)
-        {
-            let image: Image = server.get(&url(&["images", fingerprint])).await?;
-            let alias =
-                hull_api::ImageAliasesPost { name: origin.name, target: image.fingerprint, ..Default::default() };
-            server.change(Method::POST, &url(&["images", "aliases"]), &alias, "").await?;
+        let mut names = self.alias;
+        names.extend(self.copy_aliases.then_some(origin.name));
+        if let Some(fingerprint) = done.metadata.get("fingerprint").and_then(Value::as_str) {
+            super::name_image(&server, &names, fingerprint).await?;
         }
         cx.printer.done("Image copied successfully!");
         Ok(())

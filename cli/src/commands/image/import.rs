@@ -5,7 +5,7 @@ use crate::commands::pairs::strict_pairs;
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use http::{HeaderMap, HeaderValue, Method};
-use hull_api::{ImageAlias, ImageAliasesPost, ImagesPost, ImagesPostSource, Operation, Response};
+use hull_api::{ImageAlias, ImagesPost, ImagesPostSource, Operation, Response};
 use serde_json::Value;
 use std::path::Path;
 use tokio::io::AsyncRead;
@@ -50,11 +50,7 @@ impl Import {
         let done = cx.wait(&server, operation, "Importing image").await?;
         let fingerprint = done.metadata.get("fingerprint").and_then(Value::as_str).unwrap_or_default();
         cx.printer.done(format!("Image imported with fingerprint: {fingerprint}"));
-        for name in &self.alias {
-            let request = ImageAliasesPost { name: name.clone(), target: fingerprint.into(), ..Default::default() };
-            server.change(Method::POST, &url(&["images", "aliases"]), &request, "").await?;
-        }
-        Ok(())
+        super::name_image(&server, &self.alias, fingerprint).await
     }
 
     async fn download(

@@ -44,7 +44,9 @@ impl List {
             self.filters.insert(0, name);
         }
         let columns = self.columns()?;
-        let full = matches!(self.format, Format::Json | Format::Yaml) || columns.iter().any(Column::needs_state);
+        let full = matches!(self.format, Format::Json | Format::Yaml)
+            || columns.iter().any(Column::needs_state)
+            || self.filters.iter().any(|filter| filter::needs_state(filter));
         let mut path = url(&["instances"]) + if full { "?recursion=2" } else { "?recursion=1" };
         if self.all_projects {
             path.push_str("&all-projects=true");

@@ -1,7 +1,14 @@
 //! Which instances are listed.
 
 use hull_api::InstanceFull;
+use ipnet::IpNet;
 use regex::Regex;
+use std::net::IpAddr;
+
+/// Whether only the instance's state tells.
+pub(super) fn needs_state(filter: &str) -> bool {
+    filter.starts_with("ipv4=") || filter.starts_with("ipv6=")
+}
 
 /// Whether `instance` satisfies every filter.
 pub(super) fn matches_all(instance: &InstanceFull, filters: &[String]) -> bool {
@@ -56,8 +63,11 @@ fn matches_value(actual: &str, wanted: &str) -> bool {
 fn has_address(instance: &InstanceFull, family: &str, wanted: &str) -> bool {
     let networks = instance.state.iter().flat_map(|state| state.network.values());
     let mut addresses = networks.flat_map(|network| &network.addresses);
-    let wanted = wanted.split('/').next().unwrap_or_default();
-    addresses.any(|address| address.family == family && address.address == wanted)
+    let within = |address: IpAddr| match wanted.parse::<IpNet>() {
+        Ok(network) => network.contains(&address),
+        Err(_) => wanted.parse() == Ok(address),
+    };
+    addresses.any(|address| address.family == family && address.address.parse().is_ok_and(within))
 }
 
 #[cfg(test)]
@@ -75,6 +85,19 @@ mod tests {
             ]
             .into(),
             ..InstanceFull::default()
+        }
+    }
+
+    #[test]
+    fn addresses_alone_and_in_networks() {
+        let state = serde_json::json!({"network": {"eth0": {"addresses": [
+            {"family": "inet", "address": "10.1.2.3"}, {"family": "inet6", "address": "fd42::1"}]}}});
+        let running = InstanceFull { state: serde_json::from_value(state).unwrap(), ..web() };
+        for yes in ["ipv4=10.1.2.3", "ipv4=10.1.0.0/16", "ipv6=fd42::1", "ipv6=fd42:0::/32"] {
+            assert!(needs_state(yes) && matches(&running, yes), "{yes}");
+        }
+        for no in ["ipv4=10.1.2.30", "ipv4=10.2.0.0/16", "ipv6=fd43::/32", "ipv4=fd42::1", "ipv4="] {
+            assert!(!matches(&running, no), "{no}");
         }
     }
 

@@ -3,10 +3,9 @@
 use crate::client::url;
 use crate::commands::pairs::strict_pairs;
 use crate::context::Context;
-use crate::output::parse_yaml;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use http::Method;
-use hull_api::{NetworkPut, NetworksPost};
+use hull_api::NetworksPost;
 
 /// Create a network
 #[derive(Debug, clap::Args)]
@@ -23,17 +22,8 @@ pub(crate) struct Create {
 impl Create {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate(&self.name)?;
-        let put: NetworkPut = match cx.piped()? {
-            Some(text) => parse_yaml(&text).context("cannot read the network from stdin")?,
-            None => NetworkPut::default(),
-        };
-        let mut request = NetworksPost {
-            config: put.config,
-            description: put.description,
-            name,
-            kind: self.kind.unwrap_or_default(),
-        };
-        request.config.extend(strict_pairs(&self.pairs)?);
+        let config = strict_pairs(&self.pairs)?.into_iter().collect();
+        let request = NetworksPost { config, name, kind: self.kind.unwrap_or_default(), ..NetworksPost::default() };
         let operation = server.start(Method::POST, &url(&["networks"]), &request, "").await?;
         cx.wait(&server, operation, "").await?;
         cx.printer.done(format!("Network {} created", request.name));

@@ -2,12 +2,11 @@
 
 use crate::client::url;
 use crate::context::Context;
-use crate::output::parse_yaml;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use http::Method;
-use hull_api::{ProfilePut, ProfilesPost};
+use hull_api::ProfilesPost;
 
-/// Create a profile, empty or from YAML on stdin
+/// Create a profile, an empty one
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
     #[arg(value_name = "[REMOTE:]PROFILE")]
@@ -17,11 +16,7 @@ pub(crate) struct Create {
 impl Create {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate(&self.name)?;
-        let put: ProfilePut = match cx.piped()? {
-            Some(text) => parse_yaml(&text).context("cannot read the profile from stdin")?,
-            None => ProfilePut::default(),
-        };
-        let request = ProfilesPost { config: put.config, description: put.description, devices: put.devices, name };
+        let request = ProfilesPost { name, ..ProfilesPost::default() };
         server.change(Method::POST, &url(&["profiles"]), &request, "").await?;
         cx.printer.done(format!("Profile {} created", request.name));
         Ok(())

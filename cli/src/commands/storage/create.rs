@@ -3,10 +3,9 @@
 use crate::client::url;
 use crate::commands::pairs::strict_pairs;
 use crate::context::Context;
-use crate::output::parse_yaml;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use http::Method;
-use hull_api::{StoragePoolPut, StoragePoolsPost};
+use hull_api::StoragePoolsPost;
 
 /// Create a storage pool
 #[derive(Debug, clap::Args)]
@@ -21,13 +20,8 @@ pub(crate) struct Create {
 impl Create {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate(&self.name)?;
-        let put: StoragePoolPut = match cx.piped()? {
-            Some(text) => parse_yaml(&text).context("cannot read the storage pool from stdin")?,
-            None => StoragePoolPut::default(),
-        };
-        let mut request =
-            StoragePoolsPost { config: put.config, description: put.description, name, driver: self.driver };
-        request.config.extend(strict_pairs(&self.pairs)?);
+        let config = strict_pairs(&self.pairs)?.into_iter().collect();
+        let request = StoragePoolsPost { config, name, driver: self.driver, ..StoragePoolsPost::default() };
         let operation = server.start(Method::POST, &url(&["storage-pools"]), &request, "").await?;
         cx.wait(&server, operation, "").await?;
         cx.printer.done(format!("Storage pool {} created", request.name));
