@@ -58,7 +58,7 @@ impl Copy {
         let mut names = self.alias;
         names.extend(self.copy_aliases.then_some(origin.name));
         if let Some(fingerprint) = done.metadata.get("fingerprint").and_then(Value::as_str) {
-            super::name_image(&server, &names, fingerprint).await?;
+            super::naming::name_image(&server, &names, fingerprint).await?;
         }
         cx.printer.done("Image copied successfully!");
         Ok(())

@@ -50,7 +50,7 @@ impl Import {
         let done = cx.wait(&server, operation, "Importing image").await?;
         let fingerprint = done.metadata.get("fingerprint").and_then(Value::as_str).unwrap_or_default();
         cx.printer.done(format!("Image imported with fingerprint: {fingerprint}"));
-        super::name_image(&server, &self.alias, fingerprint).await
+        super::naming::name_image(&server, &self.alias, fingerprint).await
     }
 
     async fn download(
