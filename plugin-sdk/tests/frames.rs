@@ -72,7 +72,7 @@ where
 }
 
 fn file(contract: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frames/v1").join(format!("{contract}.txt"))
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/frames/v1").join(format!("{contract}.txt"))
 }
 
 /// By method and direction.

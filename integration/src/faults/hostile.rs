@@ -10,8 +10,13 @@ use toml::{Table, Value};
 
 use crate::{Settings, programs};
 
-/// The drivers whose places are taken.
-const DRIVERS: [&str; 4] = ["storage-dir", "network-bridge", "instance-container", "image-file"];
+/// The drivers whose places are taken, and their manifests: a build may be shared by several checkouts, none of them for ever.
+const DRIVERS: [(&str, &str); 4] = [
+    ("storage-dir", include_str!("../../../plugins/storage-dir/plugin.toml")),
+    ("network-bridge", include_str!("../../../plugins/network-bridge/plugin.toml")),
+    ("instance-container", include_str!("../../../plugins/instance-container/plugin.toml")),
+    ("image-file", include_str!("../../../plugins/image-file/plugin.toml")),
+];
 /// A sandbox's bound on processes is for the driver; this many more are the adversary.
 const PROCESSES: i64 = 16;
 /// So long a driver may take for any call; the real bounds would make a hang last for minutes.
@@ -30,8 +35,8 @@ pub(super) fn install(folder: &Path, image: &Path) -> Result<Settings> {
     for program in ["hulld", "hull-gateway"] {
         share(&built.join(program), &installed.join("bin").join(program))?;
     }
-    for name in DRIVERS {
-        adversary(name, &built, &plugin_folder(&installed, name)?, &orders)?;
+    for (name, manifest) in DRIVERS {
+        adversary(name, manifest, &built, &plugin_folder(&installed, name)?, &orders)?;
     }
     source(&built, &plugin_folder(&installed, &format!("image-{PROTOCOL}"))?, &orders)?;
     // tarpc panics on some answers, which hulld catches; a debug build would look its own symbols up for seconds.
@@ -47,10 +52,8 @@ fn plugin_folder(installed: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// The driver's own manifest, and on top of it what the adversary needs: the driver's program and the orders.
-fn adversary(name: &str, built: &Path, folder: &Path, orders: &Path) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(name).join("plugin.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let mut manifest: Table = text.parse()?;
+fn adversary(name: &str, manifest: &str, built: &Path, folder: &Path, orders: &Path) -> Result<()> {
+    let mut manifest: Table = manifest.parse()?;
     for companion in list(&mut manifest, "companions")?.iter().filter_map(Value::as_str) {
         share(&built.join(companion), &folder.join(companion))?;
     }
