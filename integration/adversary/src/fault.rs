@@ -18,6 +18,8 @@ use crate::proxy::{Adversary, Call, OWN_IDS};
 /// How many upcalls are a flood, and how many descriptors.
 const FLOOD: u64 = 5_000;
 const DESCRIPTORS: u64 = 1_500;
+/// How long who floods with descriptors is left to tidy up itself.
+const FLOODS_LAST: Duration = Duration::from_secs(1);
 /// How long nobody reads the answers to a flood.
 const DEAF: Duration = Duration::from_secs(1);
 
@@ -192,10 +194,17 @@ fn flood_descriptors(adversary: &Adversary, call: &Call, seed: u64) -> Then {
     Then::PassOn
 }
 
-/// A process that had so much kept may have been ended before it gave it back.
-pub(crate) fn clean_up_after_predecessor(adversary: &Adversary) {
-    if let (true, Some(discard)) = (marker(adversary).exists(), upcall_number("discard")) {
-        discard_all(adversary, discard);
+/// A process that had so much kept may have been ended before hulld had read that it gives it back, and that long after its
+/// successor's start: while it drained. Never returns.
+pub(crate) fn clean_up(adversary: &Adversary) {
+    loop {
+        let begun = std::fs::metadata(marker(adversary)).and_then(|metadata| metadata.modified());
+        let age = begun.ok().and_then(|begun| begun.elapsed().ok());
+        if let (true, Some(discard)) = (age.is_some_and(|age| age > FLOODS_LAST), upcall_number("discard")) {
+            discard_all(adversary, discard);
+            let _ = std::fs::remove_file(marker(adversary)); // doing it once more does no harm
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -204,7 +213,6 @@ fn discard_all(adversary: &Adversary, discard: u32) {
     for number in 0..DESCRIPTORS {
         sent(&adversary.host.outer, &frame::upcall(OWN_IDS + number, 10_000_000, discard, &kept(number)), &[]);
     }
-    let _ = std::fs::remove_file(marker(adversary)); // doing it once more does no harm
 }
 
 fn marker(adversary: &Adversary) -> std::path::PathBuf {

@@ -74,7 +74,8 @@ pub(crate) fn run(name: &str) -> io::Result<ExitCode> {
     }
     spawn(&adversary, &host, upcalls);
     spawn(&adversary, &host, upcall_answers);
-    fault::clean_up_after_predecessor(&adversary);
+    let janitor = adversary.clone();
+    std::thread::spawn(move || fault::clean_up(&janitor));
     ended(&mut child)
 }
 
@@ -135,7 +136,6 @@ fn spawn(adversary: &Arc<Adversary>, channel: &Arc<Channel>, pass: fn(&Adversary
 
 fn requests(adversary: &Adversary, channel: &Channel) -> io::Result<()> {
     each(&channel.outer, |frame, descriptors| {
-        fault::clean_up_after_predecessor(adversary); // it may have been ended long after our start: while it drained
         let ordered = frame::request(frame).and_then(|(id, method)| {
             let name = channel.methods.get(method)?;
             Some((id, method, Order::take(&adversary.orders, &adversary.name, name)?))
