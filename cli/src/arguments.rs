@@ -33,7 +33,12 @@ pub(crate) fn read() -> Result<(Command, Context), u8> {
         eprintln!("Error: {error:#}");
         1
     })?;
-    let words = expanded(called_as(std::env::args().collect()), &settings);
+    let words: Result<Vec<String>, _> = std::env::args_os().map(std::ffi::OsString::into_string).collect();
+    let words = words.map_err(|word| {
+        eprintln!("Error: the argument `{}` is not UTF-8", word.to_string_lossy());
+        1
+    })?;
+    let words = expanded(called_as(words), &settings);
     match Arguments::try_parse_from(&words) {
         Ok(arguments) => {
             let printer = Printer::new(arguments.globals.quiet);

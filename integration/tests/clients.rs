@@ -172,6 +172,28 @@ fn neither_input_nor_output_belongs_to_a_client_that_does_not_need_it() -> Resul
 }
 
 #[test]
+fn an_image_of_two_files_comes_out_as_it_went_in_and_names_move() -> Result<()> {
+    let host = Host::ready()?;
+    let here = host.folder().join("here");
+    std::fs::create_dir_all(here.join("root/etc"))?;
+    std::fs::write(here.join("metadata.yaml"), "architecture: x86_64\ncreation_date: 1\n")?;
+    let mut exported = Vec::new();
+    for (number, client) in host.clients()?.into_iter().enumerate() {
+        let does = |line: &str| {
+            let line = format!("cd '{}' && {}", here.display(), line.replace("NUMBER", &number.to_string()));
+            host.shell(&client, &line, false)?.ok()
+        };
+        does("echo NUMBER >root/etc/number && tar -cf meta.tar metadata.yaml && tar -cf root.tar -C root .")?;
+        does("\"$CLIENT\" image import meta.tar root.tar --alias moved")?;
+        let export = "\"$CLIENT\" image export moved";
+        does(&format!("mkdir -p outNUMBER/folder && cd outNUMBER && {export} folder && {export} named"))?;
+        exported.push(does("cmp meta.tar outNUMBER/named && cmp root.tar outNUMBER/named.root && cd outNUMBER && ls folder | sed 's/[0-9a-f]\\{64\\}/ID/'")?);
+    }
+    assert!(exported.windows(2).all(|pair| pair[0] == pair[1]), "{exported:?}");
+    host.assert_nothing_leaked()
+}
+
+#[test]
 fn an_instance_is_paused_resumed_restarted_and_stopped() -> Result<()> {
     let host = Host::ready()?;
     let web = host.running("web")?;

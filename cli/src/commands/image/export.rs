@@ -3,13 +3,14 @@
 use super::locate;
 use crate::client::{accepted, empty};
 use crate::context::Context;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
 use std::path::{Path, PathBuf};
 use tokio::io::AsyncWriteExt;
 
-/// Write an image to a file: the given one, or a name of the server's in the given folder
+/// Write an image to its one or two files: the given one (the second ends in `.root`), or names of the server's in the given folder
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     #[arg(value_name = "[REMOTE:]IMAGE")]
@@ -24,42 +25,72 @@ impl Export {
         if !answer.parts.status.is_success() {
             return accepted(answer).await.map(drop);
         }
-        if answer.header("content-type").starts_with("multipart/") {
-            bail!(
-                "cannot export `{}`: its metadata and root file system are separate files, which this version does not split",
-                self.image
-            );
+        let kind = answer.header("content-type").to_owned();
+        if kind.starts_with("multipart/") {
+            let boundary = multer::parse_boundary(&kind).context("the server's answer is malformed")?;
+            self.parts(cx, multer::Multipart::new(answer.body.into_data_stream(), boundary)).await?;
+        } else {
+            let target = target(self.target.as_deref(), &file_name(answer.header("content-disposition")));
+            let next = async || match answer.body.frame().await.transpose()? {
+                Some(frame) => Ok(Some(frame.into_data().unwrap_or_default())),
+                None => Ok(None),
+            };
+            save(cx, &target, next).await?;
         }
-        let offered = file_name(answer.header("content-disposition"));
-        let target = target(self.target, &offered);
-        let mut file =
-            tokio::fs::File::create(&target).await.with_context(|| format!("cannot create `{}`", target.display()))?;
-        let mut written = 0u64;
-        while let Some(frame) = answer.body.frame().await {
-            if let Ok(bytes) = frame.context("the image broke off")?.into_data() {
-                file.write_all(&bytes).await.with_context(|| format!("cannot write `{}`", target.display()))?;
-                written += bytes.len() as u64;
-                cx.printer
-                    .progress("Exporting the image", &crate::output::si(i64::try_from(written).unwrap_or(i64::MAX)));
-            }
-        }
-        file.flush().await.with_context(|| format!("cannot write `{}`", target.display()))?;
-        cx.printer.progress_done();
         cx.printer.done("Image exported successfully!");
+        Ok(())
+    }
+
+    /// Metadata and root file system, each in a file of its own.
+    async fn parts(&self, cx: &Context, mut form: multer::Multipart<'_>) -> Result<()> {
+        while let Some(mut part) = form.next_field().await.context("the image broke off")? {
+            let offered = part.file_name().and_then(|name| Path::new(name).file_name()).unwrap_or_default();
+            let target = match &self.target {
+                None => PathBuf::from(offered),
+                Some(wanted) if wanted.is_dir() => wanted.join(offered),
+                Some(wanted) if part.name() == Some("metadata") => wanted.clone(),
+                Some(wanted) => with_ending(wanted, ".root"),
+            };
+            save(cx, &target, async || Ok(part.chunk().await?)).await?;
+        }
         Ok(())
     }
 }
 
+/// Writes what `next` gives up to the end; half an image does not stay.
+async fn save(cx: &Context, target: &Path, mut next: impl AsyncFnMut() -> Result<Option<Bytes>>) -> Result<()> {
+    let cannot = |what: &str| format!("cannot {what} `{}`", target.display());
+    let mut file = tokio::fs::File::create(target).await.with_context(|| cannot("create"))?;
+    let result = async {
+        let mut written = 0;
+        while let Some(bytes) = next().await.context("the image broke off")? {
+            file.write_all(&bytes).await.with_context(|| cannot("write"))?;
+            written += bytes.len() as i64;
+            cx.printer.progress("Exporting the image", &crate::output::si(written));
+        }
+        file.flush().await.with_context(|| cannot("write"))
+    };
+    let result = result.await;
+    cx.printer.progress_done();
+    if result.is_err() && target.is_file() {
+        drop(std::fs::remove_file(target)); // the first failure is the one to tell
+    }
+    result
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 /// Into a folder by the server's name; next to a given name with the server's ending.
-fn target(wanted: Option<PathBuf>, offered: &str) -> PathBuf {
+fn target(wanted: Option<&Path>, offered: &str) -> PathBuf {
     let Some(wanted) = wanted else { return PathBuf::from(offered) };
     if wanted.is_dir() {
         return wanted.join(offered);
     }
-    let ending = offered.find('.').map_or("", |dot| &offered[dot..]);
-    let mut name = wanted.into_os_string();
-    name.push(ending);
-    PathBuf::from(name)
+    with_ending(wanted, offered.find('.').map_or("", |dot| &offered[dot..]))
 }
 
 /// The last part of `filename=` of a Content-Disposition: never a path.
@@ -75,6 +106,6 @@ mod tests {
     #[test]
     fn the_servers_name_is_never_a_path() {
         assert_eq!(file_name("inline;filename=\"../../etc/passwd\""), "passwd");
-        assert_eq!(target(Some("/nonexistent/x1".into()), "abc.tar.gz"), PathBuf::from("/nonexistent/x1.tar.gz"));
+        assert_eq!(target(Some(Path::new("/nonexistent/x1")), "abc.tar.gz"), PathBuf::from("/nonexistent/x1.tar.gz"));
     }
 }
