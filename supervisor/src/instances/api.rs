@@ -106,7 +106,7 @@ async fn put(
     let spec = Spec::task("Updating instance", "instances", url.clone()).also("containers", url);
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |_| async move {
-        let result = configure::replace(&hull_for_task, &entry, put).await;
+        let result = configure::replace(&hull_for_task, &entry, entry.record(), put).await;
         drop(busy);
         result
     })
@@ -122,9 +122,10 @@ async fn patch(
     let entry = settled(&hull, &scope, &name).await?;
     let _busy = entry.claim("update")?;
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
-    let merged = configure::merged(&entry.record(), &patch)?;
+    let record = entry.record();
+    let merged = configure::merged(&record, &patch)?;
     configure::require_profiles(&hull, &merged.profiles)?;
-    configure::replace(&hull, &entry, merged).await?;
+    configure::replace(&hull, &entry, record, merged).await?;
     empty()
 }
 

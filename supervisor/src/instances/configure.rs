@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use hull_api::InstancePut;
+use hull_api::{Config, InstancePut};
 
 use super::model::{Devices, Record};
 use super::registry::{Entry, Live};
@@ -12,12 +12,17 @@ use super::{create, expand, given, store, validate};
 use crate::api::ApiError;
 use crate::hull::Hull;
 
-/// Replaces what a PUT may change. Hull's own notes (`volatile.*`) stay unless the client changes them by name.
-pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -> Result<(), ApiError> {
+/// Replaces what a PUT may change. Hull's own notes (`volatile.*`) stay unless the client changes them by name: they differ
+/// from those in `old`, which `put` was made from.
+pub(super) async fn replace(
+    hull: &Hull,
+    entry: &Arc<Entry>,
+    old: Arc<Record>,
+    put: InstancePut,
+) -> Result<(), ApiError> {
     if !put.restore.is_empty() {
         return Err(ApiError::bad_request("Snapshots are not supported yet: nothing to restore"));
     }
-    let old = entry.record();
     let profiles = create::existing_profiles(hull, put.profiles.clone())?;
     check(hull, entry, &old, &replaced(hull, &old, &put, &profiles)).await?;
     let mut put = put;
@@ -25,7 +30,7 @@ pub(super) async fn replace(hull: &Hull, entry: &Arc<Entry>, put: InstancePut) -
     put.config.retain(|key, value| !(key.starts_with("volatile.") && old.config.get(key) == Some(value)));
     rewrite(hull, entry, |now| replaced(hull, now, &put, &profiles)).await?;
     if let Err(error) = given::apply(hull, entry).await {
-        rewrite(hull, entry, |_| (*old).clone()).await?;
+        rewrite(hull, entry, |now| Record { config: taken_back(&old.config, &now.config), ..(*old).clone() }).await?;
         if let Err(again) = given::apply(hull, entry).await {
             tracing::warn!(instance = %old.name, error = %again, "cannot take a failed change back entirely");
         }
@@ -46,6 +51,15 @@ fn replaced(hull: &Hull, old: &Record, put: &InstancePut, profiles: &[String]) -
     new.description.clone_from(&put.description);
     new.ephemeral = put.ephemeral;
     with_hwaddrs(hull, &new)
+}
+
+/// The old configuration, but what Hull noted about the running instance meanwhile: it may have ended.
+fn taken_back(old: &Config, now: &Config) -> Config {
+    let is_of_running =
+        |key: &str| key == "volatile.last_state.power" || (key.starts_with("volatile.") && key.ends_with(".host_name"));
+    let settings = old.iter().filter(|(key, _)| !is_of_running(key));
+    let notes = now.iter().filter(|(key, _)| is_of_running(key));
+    settings.chain(notes).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn with_hwaddrs(hull: &Hull, record: &Record) -> Record {
@@ -128,4 +142,33 @@ async fn rewrite(hull: &Hull, entry: &Entry, change: impl FnOnce(&Record) -> Rec
     hull.database.write(move |tx| store::update(tx, &stored)).await?;
     entry.set_record(new);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_does_not_bring_an_ended_instance_to_life() {
+        let config = |pairs: &[(&str, &str)]| -> Config {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let old = config(&[
+            ("limits.cpu", "1"),
+            ("volatile.eth0.hwaddr", "00:16:3e:00:00:01"),
+            ("volatile.eth0.host_name", "veth1"),
+            ("volatile.last_state.power", "RUNNING"),
+        ]);
+        let now = config(&[
+            ("limits.cpu", "2"),
+            ("volatile.eth0.hwaddr", "00:16:3e:00:00:02"),
+            ("volatile.last_state.power", "STOPPED"),
+        ]);
+        let expected = config(&[
+            ("limits.cpu", "1"),
+            ("volatile.eth0.hwaddr", "00:16:3e:00:00:01"),
+            ("volatile.last_state.power", "STOPPED"),
+        ]);
+        assert_eq!(taken_back(&old, &now), expected);
+    }
 }
