@@ -252,6 +252,38 @@ fn a_console_has_the_size_of_the_clients_terminal_and_follows_it() -> Result<()>
     host.assert_nothing_leaked()
 }
 
+/// Also after an operation, for whose wait the client listens to the signal itself.
+#[test]
+fn ctrl_c_ends_a_question() -> Result<()> {
+    use std::io::{Read, Write};
+    use std::process::Stdio;
+    let host = Host::ready()?;
+    let (_first, second) = (host.stopped("first")?, host.stopped("second")?);
+    let hull = Host::programs()?.join("hull");
+    let mut command = host.command(&hull.display().to_string());
+    command.args(["delete", "-i", "first", "second"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = command.spawn()?;
+    client.stdin.as_mut().expect("a pipe").write_all(b"yes\n")?;
+    let (stdout, mut shown) = (client.stdout.as_mut().expect("a pipe"), Vec::new());
+    while !String::from_utf8_lossy(&shown).contains("Remove second (yes/no): ") {
+        let mut byte = [0];
+        stdout.read_exact(&mut byte)?;
+        shown.extend(byte);
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(client.id())?);
+    // Again, as a user would: the question is shown a moment before it is listened.
+    let ended = hull_integration::until("it ends", std::time::Duration::from_secs(20), || {
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGINT).ok()?;
+        client.try_wait().ok()?
+    });
+    if ended.is_err() {
+        client.kill()?;
+    }
+    assert_eq!(ended?.code(), Some(130));
+    assert_eq!(second.status()?, "Stopped");
+    host.assert_nothing_leaked()
+}
+
 #[test]
 fn signals_of_the_client_reach_the_command() -> Result<()> {
     let host = Host::ready()?;
