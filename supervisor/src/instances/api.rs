@@ -100,13 +100,14 @@ async fn put(
 ) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
     let busy = entry.claim("update")?;
+    let old = entry.record();
     check_etag(&headers, &state::instance(&hull, &entry).writable())?;
     configure::require_profiles(&hull, &put.profiles)?;
-    let url = entry.record().name.url();
+    let url = old.name.url();
     let spec = Spec::task("Updating instance", "instances", url.clone()).also("containers", url);
     let hull_for_task = hull.clone();
     hull.operations.start(spec, move |_| async move {
-        let result = configure::replace(&hull_for_task, &entry, entry.record(), put).await;
+        let result = configure::replace(&hull_for_task, &entry, old, put).await;
         drop(busy);
         result
     })

@@ -55,8 +55,7 @@ fn replaced(hull: &Hull, old: &Record, put: &InstancePut, profiles: &[String]) -
 
 /// The old configuration, but what Hull noted about the running instance meanwhile: it may have ended.
 fn taken_back(old: &Config, now: &Config) -> Config {
-    let is_of_running =
-        |key: &str| key == "volatile.last_state.power" || (key.starts_with("volatile.") && key.ends_with(".host_name"));
+    let is_of_running = |key: &str| key == "volatile.last_state.power" || given::is_host_name_key(key);
     let settings = old.iter().filter(|(key, _)| !is_of_running(key));
     let notes = now.iter().filter(|(key, _)| is_of_running(key));
     settings.chain(notes).map(|(key, value)| (key.clone(), value.clone())).collect()

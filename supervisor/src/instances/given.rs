@@ -174,6 +174,11 @@ impl Change<'_> {
     }
 }
 
-fn host_name_key(device: &str) -> String {
+/// Whether [`host_name_key`] made it.
+pub(super) fn is_host_name_key(key: &str) -> bool {
+    key.starts_with("volatile.") && key.ends_with(".host_name")
+}
+
+pub(super) fn host_name_key(device: &str) -> String {
     format!("volatile.{device}.host_name")
 }

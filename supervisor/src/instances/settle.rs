@@ -9,7 +9,7 @@ use hull_plugin::{Code, DeviceName, OperationId};
 
 use super::model::{Devices, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
-use super::{cgroup, delete, expand, start, store};
+use super::{cgroup, delete, expand, given, start, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -167,7 +167,7 @@ async fn note_stopped(hull: &Hull, entry: &Entry) {
     let mut record = (*entry.record()).clone();
     let power = if entry.stops_with_host.load(Ordering::Relaxed) { "RUNNING" } else { "STOPPED" };
     record.config.insert("volatile.last_state.power".into(), power.into());
-    record.config.retain(|key, _| !(key.starts_with("volatile.") && key.ends_with(".host_name")));
+    record.config.retain(|key, _| !given::is_host_name_key(key));
     let stored = record.clone();
     let written = hull.database.write(move |tx| {
         store::set_stopped(tx, stored.name.as_str())?;

@@ -22,7 +22,7 @@ use super::given::Given;
 use super::identity::ProcessIdentity;
 use super::model::{Devices, InstanceName, Record};
 use super::registry::{Entry, Live, Running, RunningRow};
-use super::{cgroup, create, devices, expand, idmap, logs, settle, store, validate};
+use super::{cgroup, create, devices, expand, given, idmap, logs, settle, store, validate};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -145,7 +145,7 @@ impl Start {
         let started = driver.start(operation, &spec, &root).await;
         let started = started.map_err(|error| ApiError::from(error).context("Failed to run the instance"))?;
         for (device, nic) in self.found(|found| found.nics.clone()) {
-            self.record.config.insert(format!("volatile.{device}.host_name"), nic.host_name);
+            self.record.config.insert(given::host_name_key(&device), nic.host_name);
         }
         self.found(|found| found.started = Some(started));
         Ok(())

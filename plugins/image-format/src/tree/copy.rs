@@ -27,7 +27,8 @@ use crate::meter::Meter;
 
 use super::attributes::Attributes;
 use super::make::{
-    Special, adopt_directory, create_file, finish_directory, finish_file, make_directory, make_link, make_special,
+    Special, adopt_directory, create_file, duplicate, finish_directory, finish_file, make_directory, make_link,
+    make_special,
 };
 use super::place::{joined, open_beneath};
 use super::usage::DEEPEST;
@@ -40,7 +41,7 @@ use super::write::Writer;
 /// turn has not come, of files that have further names. `to` then holds a part.
 pub fn copy_tree(from: OwnedFd, to: OwnedFd, meter: &Meter) -> Result<()> {
     crate::unpack::own_modes();
-    let root = to.try_clone().map_err(|source| Error::System { action: "duplicate", name: String::new(), source })?;
+    let root = duplicate(&to)?;
     let pair = Arc::new(Pair { from, to });
     let first = Job { parent: pair, name: c".".to_owned(), path: Vec::new(), depth: 0 };
     let kept = AtomicU64::new(first.weight());

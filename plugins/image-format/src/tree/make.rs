@@ -51,6 +51,11 @@ pub(crate) fn make_directory(directory: impl AsFd, name: &CStr) -> nix::Result<(
     mkdirat(directory, name, Mode::S_IRWXU)
 }
 
+/// Another descriptor of the same directory.
+pub(super) fn duplicate(directory: &OwnedFd) -> Result<OwnedFd> {
+    directory.try_clone().map_err(|source| Error::System { action: "duplicate", name: String::new(), source })
+}
+
 /// Opens a directory by its name, following nothing.
 pub(crate) fn adopt_directory(directory: impl AsFd, name: &CStr) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -8,10 +8,10 @@ use nix::errno::Errno;
 use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::error::{Doing, Error, Result, system};
+use crate::error::{Doing, Result, system};
 use crate::meter::Meter;
 
-use super::make::adopt_directory;
+use super::make::{adopt_directory, duplicate};
 
 /// Removes `name` in `directory` and all below it; one that is gone is `Ok`.
 pub fn remove_tree(directory: impl AsFd, name: &CStr, meter: &Meter) -> Result<()> {
@@ -51,8 +51,7 @@ impl Removal<'_> {
     /// Entries go while they are read, so that a directory of millions of names costs no memory. What is moved up from
     /// below arrives at the top, and a file system may pass over names while others go: until nothing is seen any more.
     fn empty(&mut self, directory: OwnedFd, depth: u32) -> Result<()> {
-        let here = directory.try_clone();
-        let here = here.map_err(|source| Error::System { action: "duplicate", name: String::new(), source })?;
+        let here = duplicate(&directory)?;
         let mut entries = Dir::from_fd(directory).doing("read the directory", b"")?;
         loop {
             let mut seen = false;

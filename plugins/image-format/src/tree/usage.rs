@@ -12,7 +12,7 @@ use nix::sys::stat::{fstat, fstatat};
 use crate::error::{Doing, Error, Result, system};
 use crate::meter::Meter;
 
-use super::make::adopt_directory;
+use super::make::{adopt_directory, duplicate};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeUsage {
@@ -50,9 +50,7 @@ struct Level {
 
 impl Level {
     fn of(directory: OwnedFd) -> Result<Self> {
-        let reader = directory.try_clone();
-        let reader = reader.map_err(|source| Error::System { action: "duplicate", name: String::new(), source })?;
-        let entries = Dir::from_fd(reader).doing("read the directory", b"")?.into_iter();
+        let entries = Dir::from_fd(duplicate(&directory)?).doing("read the directory", b"")?.into_iter();
         Ok(Self { directory, entries })
     }
 }

@@ -7,7 +7,8 @@
 //!            └─▶ refused at once: as many wait as may
 //! ```
 //! Questions and what ends things have a lane of their own, and so has what waits for a client's bytes, so that no storm of
-//! one sort starves the others. A caller that stops waiting loses its place and nothing else. The bounds are what the driver's description says.
+//! one sort starves the others. A caller that stops waiting loses its place and nothing else. The bounds are what the
+//! driver's description says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
