@@ -11,6 +11,7 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod transport;
+mod vigil;
 
 pub use deadline::{MAX_DEADLINE, RequestId, context, request_id};
 pub use fd::{

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Sink, Stream};
 use hull_sys::message;
@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 
 use crate::fd::{collecting, providing};
 use crate::frame::{self, Call, Reply};
+use crate::vigil::Vigil;
 
 /// The largest frame, in bytes.
 pub const MAX_FRAME: usize = frame::MAX_FRAME;
@@ -114,6 +115,7 @@ struct Packets<In> {
     /// The same socket, asked for room, while there is none.
     full: Option<AsyncFd<OwnedFd>>,
     pace: Pace,
+    vigil: Vigil,
     outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     incoming: PhantomData<fn() -> In>,
 }
@@ -121,7 +123,14 @@ struct Packets<In> {
 impl<In> Packets<In> {
     fn new(socket: OwnedFd) -> io::Result<Self> {
         let socket = registered(socket, Interest::READABLE)?;
-        Ok(Self { socket, full: None, pace: Pace::default(), outgoing: VecDeque::new(), incoming: PhantomData })
+        Ok(Self {
+            socket,
+            full: None,
+            pace: Pace::default(),
+            vigil: Vigil::default(),
+            outgoing: VecDeque::new(),
+            incoming: PhantomData,
+        })
     }
 
     fn enqueue<Out: Serialize>(&mut self, message: &Out) -> io::Result<()> {
@@ -144,7 +153,10 @@ impl<In> Packets<In> {
                 }
             };
             match sent {
-                Ok(()) => drop(self.outgoing.pop_front()),
+                Ok(()) => {
+                    self.outgoing.pop_front();
+                    self.vigil.begin(Instant::now());
+                }
                 Err(Errno::EAGAIN) if self.full.is_some() => {}
                 Err(Errno::EAGAIN) => {
                     self.full = Some(registered(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?);
@@ -161,27 +173,44 @@ impl<In: DeserializeOwned> Packets<In> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<In>>> {
         self.pace.keep(cx);
         loop {
-            let mut guard = match ready!(self.socket.poll_read_ready(cx)) {
-                Ok(guard) => guard,
-                Err(error) => return Poll::Ready(Some(Err(error))),
+            let received = match self.socket.poll_read_ready(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Ok(mut ready)) => {
+                    ready.try_io(|socket| receive(socket.get_ref())).unwrap_or_else(|_| Err(Errno::EAGAIN.into()))
+                }
+                Poll::Pending => ready!(self.watch()),
             };
-            let received = RECEIVED.with_borrow_mut(|buffer| {
-                guard.try_io(|socket| {
-                    let (length, descriptors) = message::receive(socket.get_ref().as_fd(), buffer)?;
-                    Ok((length > 0).then(|| decode(&buffer[..length], descriptors)))
-                })
-            });
             match received {
-                Ok(Ok(frame)) => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(frame) => {
                     self.pace.traffic = true;
+                    self.vigil.end(Instant::now());
                     return Poll::Ready(frame);
                 }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Poll::Ready(None),
-                Ok(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Err(_would_block) => {}
             }
         }
     }
+
+    /// Looks for a packet itself, while one is likely to come.
+    fn watch(&self) -> Poll<io::Result<Option<io::Result<In>>>> {
+        while self.vigil.awake(Instant::now()) {
+            match receive(self.socket.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                received => return Poll::Ready(received),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// The next packet; `None` is the end.
+fn receive<In: DeserializeOwned>(socket: &OwnedFd) -> io::Result<Option<io::Result<In>>> {
+    RECEIVED.with_borrow_mut(|buffer| {
+        let (length, descriptors) = message::receive(socket.as_fd(), buffer)?;
+        Ok((length > 0).then(|| decode(&buffer[..length], descriptors)))
+    })
 }
 
 #[allow(unsafe_code)]
