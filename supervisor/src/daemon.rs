@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hull_sys::schedule::take_short_turns;
 use nix::fcntl::{Flock, FlockArg};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,11 +77,19 @@ pub fn main() -> ExitCode {
             return ExitCode::from(HOPELESS);
         }
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .on_thread_start(|| {
+            let _ = take_short_turns(); // it works without, only later on a busy machine
+        })
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(run(&directory, keeper));
+            // On a worker: what it waits for would else wake another thread each time.
+            let running = runtime.spawn(async move { run(&directory, keeper).await });
+            let result = runtime.block_on(running).unwrap_or_else(|error| Err(error.into()));
             runtime.shutdown_timeout(LAST_WORDS);
             result
         }
@@ -162,10 +171,10 @@ async fn run(directory: &Path, keeper: OwnedFd) -> Result<End, Failure> {
 
 /// What an earlier supervisor has left to go on with: who listens to events, and operations.
 async fn go_on(hull: &Hull) {
-    crate::events::go_on(hull).await;
-    for kept in hull.operations.take_over().await {
-        let Some(kept) = instances::go_on_with_commands(hull, kept).await else { continue };
-        let Some(kept) = upgrade::go_on(hull, kept).await else { continue };
+    let ((), kept) = tokio::join!(crate::events::go_on(hull), hull.operations.take_over());
+    for kept in kept {
+        let Some(kept) = instances::go_on_with_commands(hull, kept) else { continue };
+        let Some(kept) = upgrade::go_on(hull, kept) else { continue };
         tracing::warn!(operation = %kept.id(), work = %kept.work, "this hulld does not know how to go on with an operation");
         let lost = || crate::api::ApiError::internal("this hulld does not know how to go on with it");
         hull.operations.go_on(kept, |_| async move { Err(lost()) });

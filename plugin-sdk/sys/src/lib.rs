@@ -15,5 +15,6 @@ pub mod netlink;
 pub mod process;
 pub mod reflink;
 pub mod sandbox;
+pub mod schedule;
 pub mod spawn;
 pub mod terminal;

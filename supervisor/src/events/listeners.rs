@@ -33,8 +33,8 @@ pub(super) async fn keep(keeper: &KeeperClient, wanted: &[&str], socket: &OwnedF
 /// Every listener of earlier supervisors: its key, the kinds it wants, its socket.
 pub(super) async fn kept(keeper: &KeeperClient) -> Vec<(String, Vec<String>, OwnedFd)> {
     let mut all = Vec::new();
-    for key in keeper.list(PREFIX).await.unwrap_or_default() {
-        match one(keeper, &key).await {
+    for (key, descriptors) in keeper.fetch_below(PREFIX).await.unwrap_or_default() {
+        match restored(descriptors) {
             Ok((kinds, socket)) => all.push((key, kinds, socket)),
             Err(error) => {
                 tracing::warn!(key, %error, "a listener for events is lost");
@@ -51,8 +51,7 @@ pub(super) async fn release(keeper: &KeeperClient, key: &str) {
     }
 }
 
-async fn one(keeper: &KeeperClient, key: &str) -> io::Result<(Vec<String>, OwnedFd)> {
-    let kept = keeper.fetch_all(key).await?;
+fn restored(kept: Vec<OwnedFd>) -> io::Result<(Vec<String>, OwnedFd)> {
     let [record, socket] = <[OwnedFd; 2]>::try_from(kept).map_err(|_| io::Error::other("its record is incomplete"))?;
     Ok((serde_json::from_slice(&crate::sys::read_memory(record, LONGEST)?)?, socket))
 }

@@ -1,5 +1,6 @@
 //! After a start of hulld: cut plans are taken up, and what still runs is taken over.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,10 +140,10 @@ crate::plans::of_noun!(Create, Start, Delete, Rename);
 
 /// Finds every instance that was running: still there, it is watched again; ended meanwhile, it is settled now.
 ///
-/// Called before the API answers: it asks no driver. Returns those that do not run and are to.
+/// Called before the API answers: it waits for no driver. Returns those that do not run and are to.
 pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError> {
     let first = is_first(hull).await;
-    let mut ended = Vec::new();
+    let (mut ended, mut drivers) = (Vec::new(), BTreeSet::new());
     for row in store::all_running(&hull.database).await? {
         let Some(entry) = row.instance.parse().ok().and_then(|name| hull.instances.get(&name).ok()) else { continue };
         match row.process.reopen() {
@@ -152,9 +153,13 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
                     tracing::warn!(instance = row.instance, %error, "cannot find the user namespace of the instance's driver");
                 }
                 adopt(hull, &entry, row, ProcessFd::new(process));
+                drivers.insert(driver);
             }
             None => ended.push((entry, row)),
         }
+    }
+    for driver in drivers {
+        wake(hull, driver);
     }
     let by_the_host = ended.iter().filter(|(_, row)| !row.process.is_of_this_boot()).map(|(entry, _)| entry.clone());
     let mut to_start: Vec<_> = by_the_host.filter(|entry| autostart(hull, entry).unwrap_or(true)).collect();
@@ -173,6 +178,17 @@ pub(crate) async fn adopt_all(hull: &Hull) -> Result<Vec<Arc<Entry>>, StateError
         hull.tasks.spawn(async move { settle::settle_missed(&hull_for_task, &entry, &row).await });
     }
     Ok(to_start)
+}
+
+/// Starts a driver that will be asked for soon: clients have waited already.
+fn wake(hull: &Hull, driver: String) {
+    let plugins = hull.plugins.clone();
+    hull.tasks.spawn(async move {
+        let woken = async { plugins.instance(&driver)?.describe().await };
+        if let Err(error) = woken.await {
+            tracing::debug!(driver, %error, "the driver of a running instance does not start yet");
+        }
+    });
 }
 
 fn adopt(hull: &Hull, entry: &Arc<Entry>, row: RunningRow, process: ProcessFd) {

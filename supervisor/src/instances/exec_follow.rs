@@ -71,7 +71,7 @@ impl Following {
     }
 
     /// From what an earlier supervisor has left. `None`: that is incomplete.
-    async fn kept(kept: &mut Kept) -> Option<Self> {
+    fn kept(kept: &mut Kept) -> Option<Self> {
         let status = match kept.work["code"].as_i64() {
             Some(code) => Status::Known(Ended::unbegun(i32::try_from(code).ok()?)),
             None => {
@@ -79,7 +79,7 @@ impl Following {
                 Status::Running(status, ProcessFd::new(kept.descriptors.pop()?))
             }
         };
-        let mut control = kept.part(CONTROL).await.into_iter();
+        let mut control = kept.part(CONTROL).into_iter();
         let socket = control.next();
         let controlled = control.next().map(|process| Controlled {
             process: ProcessFd::new(process),
@@ -114,11 +114,11 @@ impl Following {
 }
 
 /// Goes on with a command that an earlier supervisor started; gives anything else back.
-pub(crate) async fn go_on_with_commands(hull: &Hull, mut kept: Kept) -> Option<Kept> {
+pub(crate) fn go_on_with_commands(hull: &Hull, mut kept: Kept) -> Option<Kept> {
     if kept.work["kind"] != KIND {
         return Some(kept);
     }
-    let (following, tasks) = (Following::kept(&mut kept).await, hull.tasks.clone());
+    let (following, tasks) = (Following::kept(&mut kept), hull.tasks.clone());
     hull.operations.go_on(kept, move |operation| async move {
         let lost = || ApiError::internal("what hulld knew of the command did not survive its restart");
         following.ok_or_else(lost)?.run(tasks, operation).await

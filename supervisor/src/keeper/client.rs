@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
 use hull_sys::{message as packets, process};
 use nix::errno::Errno;
 use tokio::io::Interest;
@@ -18,6 +19,8 @@ use super::run::{FELL_BACK, FELL_BACK_LATE, INSTANCES_TOO};
 
 /// The keeper does next to nothing: an answer that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many questions wait for the keeper's answers at a time.
+const AT_ONCE: usize = 64;
 /// Between a process's end and the moment its parent has reaped it.
 const REAPED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -105,6 +108,21 @@ impl KeeperClient {
     pub async fn fetch_all(&self, key: &str) -> io::Result<Vec<OwnedFd>> {
         let answer = self.ask(Message { key: key.into(), ..self.question(Kind::Fetch) }, Vec::new()).await?;
         Ok(answer.map(|(_, descriptors)| descriptors).unwrap_or_default())
+    }
+
+    /// Everything that is kept under keys that begin with `prefix`, asked for at once: one question's way to the keeper and
+    /// back takes long while all processors are busy. What cannot be had is left out, and the log says so.
+    pub async fn fetch_below(&self, prefix: &str) -> io::Result<Vec<(String, Vec<OwnedFd>)>> {
+        let fetched = self.list(prefix).await?.into_iter().map(|key| async move {
+            let descriptors = self.fetch_all(&key).await.unwrap_or_else(|error| {
+                tracing::warn!(key, %error, "the keeper does not give back what it keeps");
+                Vec::new()
+            });
+            (key, descriptors)
+        });
+        let mut all: Vec<_> = futures::stream::iter(fetched).buffered(AT_ONCE).collect().await;
+        all.retain(|(_, descriptors)| !descriptors.is_empty());
+        Ok(all)
     }
 
     /// Names the program that is started when this supervisor leaves with [`LEAVES`](super::LEAVES).

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use hull_sys::message::packet_pair;
 use hull_sys::process;
+use hull_sys::schedule::take_short_turns;
 use hull_sys::spawn::{c_string, spawn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -81,6 +82,7 @@ pub fn main() -> ExitCode {
 
 fn keep() -> nix::Result<u8> {
     process::become_subreaper()?;
+    let _ = take_short_turns(); // it works without, only later on a busy machine
     // Keeper and supervisor hold descriptors for every instance there is.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;

@@ -7,6 +7,7 @@
 //! Nothing here is durable, and need not be: it lives as long as the descriptors do. A part that fails to be stored costs
 //! the operation its next life, not this one.
 
+use std::collections::HashMap;
 use std::io;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,13 +43,15 @@ pub(crate) struct Kept {
     pub(crate) work: Value,
     /// The descriptors of the part `""`.
     pub(crate) descriptors: Vec<OwnedFd>,
-    keeper: KeeperClient,
+    parts: Parts,
 }
+
+type Parts = HashMap<String, Vec<OwnedFd>>;
 
 impl Kept {
     /// The descriptors of another part; none if it was released.
-    pub(crate) async fn part(&self, part: &str) -> Vec<OwnedFd> {
-        fetch(&self.keeper, &key(&self.id, part)).await
+    pub(crate) fn part(&mut self, part: &str) -> Vec<OwnedFd> {
+        self.parts.remove(part).unwrap_or_default()
     }
 
     pub(crate) fn id(&self) -> &OperationId {
@@ -155,47 +158,44 @@ pub(super) async fn release(keeper: &KeeperClient, id: &OperationId, part: &str)
 
 /// All operations that earlier supervisors have left.
 pub(super) async fn load(keeper: &KeeperClient) -> Vec<Kept> {
-    let keys = keeper.list(PREFIX).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the keeper does not say which operations go on");
+    let kept = keeper.fetch_below(PREFIX).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the keeper does not give back the operations that go on");
         Vec::new()
     });
+    let mut by_id: HashMap<String, Parts> = HashMap::new();
+    for (key, descriptors) in kept {
+        let (id, part) = key[PREFIX.len()..].split_once('/').unwrap_or((&key[PREFIX.len()..], ""));
+        by_id.entry(id.to_owned()).or_default().insert(part.to_owned(), descriptors);
+    }
     let mut all = Vec::new();
-    for key in keys.iter().filter(|key| !key[PREFIX.len()..].contains('/')) {
-        match load_one(keeper, key).await {
+    for (id, parts) in by_id {
+        let Ok(id) = OperationId::new(id) else { continue };
+        if !parts.contains_key("") {
+            continue; // it has ended; what is left is being released
+        }
+        match restore(id.clone(), parts) {
             Some(kept) => all.push(kept),
             None => {
-                tracing::warn!(key, "what is kept of an operation is damaged");
-                let _ = keeper.discard(key).await; // then it is seen again at the next start
+                tracing::warn!(operation = %id, "what is kept of an operation is damaged");
+                let _ = keeper.discard(&key(&id, "")).await; // then it is seen again at the next start
             }
         }
     }
     all
 }
 
-async fn load_one(keeper: &KeeperClient, key: &str) -> Option<Kept> {
-    let id = OperationId::new(key.strip_prefix(PREFIX)?.to_owned()).ok()?;
-    let mut descriptors = fetch(keeper, key).await;
-    if descriptors.is_empty() {
-        return None;
-    }
-    let record = crate::sys::read_memory(descriptors.remove(0), LONGEST).ok()?;
+fn restore(id: OperationId, mut parts: Parts) -> Option<Kept> {
+    let mut descriptors = parts.remove("")?.into_iter();
+    let record = crate::sys::read_memory(descriptors.next()?, LONGEST).ok()?;
     let mut record: Record = serde_json::from_slice(&record).ok()?;
     let mut ends = Vec::new();
     for EndRecord { secret, shape } in std::mem::take(&mut record.ends) {
-        let kept = fetch(keeper, &self::key(&id, &secret)).await;
-        if let Some(end) = restored(shape, kept) {
+        if let Some(end) = restored(shape, parts.remove(&secret).unwrap_or_default()) {
             ends.push((secret, end));
         }
     }
     let work = record.work.take().unwrap_or_default();
-    Some(Kept { id, record, ends, work, descriptors, keeper: keeper.clone() })
-}
-
-async fn fetch(keeper: &KeeperClient, key: &str) -> Vec<OwnedFd> {
-    keeper.fetch_all(key).await.unwrap_or_else(|error| {
-        tracing::warn!(key, %error, "the keeper does not give back what it keeps");
-        Vec::new()
-    })
+    Some(Kept { id, record, ends, work, descriptors: descriptors.collect(), parts })
 }
 
 fn key(id: &OperationId, part: &str) -> String {

@@ -408,10 +408,12 @@ impl Registry {
         let all_stand_still = self.leaving.clone().write_owned().await;
         let all: Vec<_> = locked(&self.all).values().cloned().collect();
         // Lasting ones are stored already, as they are now.
-        for operation in all.iter().filter(|operation| !operation.is_running() && operation.fate == Fate::Cut) {
+        let ended = all.iter().filter(|operation| !operation.is_running() && operation.fate == Fate::Cut);
+        let stored = ended.map(|operation| async {
             let record = operation.record(operation.now.borrow().clone());
             lasting::store(&self.keeper, &operation.id, &record, &[]).await;
-        }
+        });
+        futures::future::join_all(stored).await;
         Leaving { _all_stand_still: all_stand_still }
     }
 

@@ -11,7 +11,7 @@ use crate::keeper::Verdict;
 use crate::operations::{Handle, Kept};
 
 /// Takes an upgrade up that an earlier supervisor began; gives anything else back.
-pub(crate) async fn go_on(hull: &Hull, kept: Kept) -> Option<Kept> {
+pub(crate) fn go_on(hull: &Hull, kept: Kept) -> Option<Kept> {
     if kept.work["kind"] != KIND {
         return Some(kept);
     }

@@ -13,6 +13,7 @@ use hull_plugin::Namespace;
 use hull_sys::fork::Forked;
 use hull_sys::message::{blocking_packet_pair, inherited, receive, send};
 use hull_sys::sandbox::{Guardian, Side, become_user, close_on_exec_from, keep_over_exec, no_new_privileges, split};
+use hull_sys::schedule::take_short_turns;
 use hull_sys::spawn::c_string;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
@@ -221,6 +222,8 @@ fn exec(plan: &Plan, status: &OwnedFd, helper: Option<OwnedFd>) -> Result<(), St
         keep_over_exec(fd.as_fd()).during("its descriptors")?;
         std::mem::forget(fd); // it belongs to the program from now on
     }
+    // Its event loop is what others wait for. What it starts takes turns as usual.
+    let _ = take_short_turns();
     if let Some(listener) = seccomp::load(plan)? {
         send(status.as_fd(), &[LISTENING], &[listener]).during("cannot report to hulld")?;
     }
