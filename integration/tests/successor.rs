@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -37,6 +37,11 @@ impl Extent {
             }
             None => Self { clients: 4, push: 0, pause: Duration::ZERO },
         }
+    }
+
+    /// Between two lines of a command: several times faster than anybody types.
+    fn typing(self) -> Duration {
+        self.pause / 32
     }
 
     fn echoes(self) -> usize {
@@ -154,7 +159,7 @@ impl Traffic {
         )?;
         let (mut total, mut piece) = (0, vec![0u8; if least > 0 { 512 } else { 48 } * 1024]);
         while self.goes_on() || total < least {
-            piece.iter_mut().zip(total..).for_each(|(byte, position)| *byte = content(position));
+            content(total, &mut piece);
             stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
             stream.write_all(&piece)?;
             stream.write_all(b"\r\n")?;
@@ -169,9 +174,19 @@ impl Traffic {
     }
 }
 
-/// The byte at a position of the pushed file.
-fn content(position: u64) -> u8 {
-    (position.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8
+/// What stands at a position of the pushed file: a pattern that begins anew at no round position. Copied, so that who sends it
+/// takes little of the machine.
+fn content(position: u64, piece: &mut [u8]) {
+    const PERIOD: usize = 65_521;
+    static PATTERN: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (0..PERIOD as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect());
+    let mut at = (position % PERIOD as u64) as usize;
+    for part in piece.chunks_mut(PERIOD) {
+        let (front, back) = part.split_at_mut(part.len().min(PERIOD - at));
+        front.copy_from_slice(&PATTERN[at..at + front.len()]);
+        back.copy_from_slice(&PATTERN[..back.len()]);
+        at = (at + part.len()) % PERIOD;
+    }
 }
 
 /// A command that echoes lines, started by the real client.
@@ -211,7 +226,8 @@ impl Echo {
         Ok(line.trim_end().to_owned())
     }
 
-    fn run(mut self, traffic: &Traffic) -> Result<()> {
+    /// Says lines and hears them again, until the end; `pause` between them.
+    fn run(mut self, traffic: &Traffic, pause: Duration) -> Result<()> {
         let mut number = 0;
         while traffic.goes_on() {
             number += 1;
@@ -221,6 +237,7 @@ impl Echo {
                 ensure!(heard == format!("<{number}>"), "said {number}, heard {heard}");
                 Ok(())
             })?;
+            std::thread::sleep(pause);
         }
         self.say("end")?;
         ensure!(self.hear()? == "<end>");
@@ -263,7 +280,7 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
                 })
             })
             .collect();
-        tasks.extend(echoes.into_iter().map(|echo| scope.spawn(|| echo.run(&traffic))));
+        tasks.extend(echoes.into_iter().map(|echo| scope.spawn(|| echo.run(&traffic, extent.typing()))));
         let push = scope.spawn(|| traffic.push(&socket, extent.push));
         let export = scope.spawn(|| traffic.export(&host.rest, &image));
         let upgraded = (|| {
@@ -304,7 +321,12 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
 
     let there = host.rest.get("/1.0/instances/web/files?path=/tmp/big")?;
     ensure!(there.body.len() as u64 == pushed, "{} of {pushed} bytes arrived", there.body.len());
-    ensure!(there.body.iter().zip(0..).all(|(byte, position)| *byte == content(position)), "other bytes arrived");
+    let mut expected = vec![0; 1 << 20];
+    for (number, arrived) in there.body.chunks(expected.len()).enumerate() {
+        let expected = &mut expected[..arrived.len()];
+        content((number as u64) << 20, expected);
+        ensure!(arrived == expected, "other bytes arrived in MiB {number}");
+    }
     until("retired gateways end", Duration::from_secs(10), || {
         (host.processes_named("hull-gateway").len() == 1).then_some(())
     })
@@ -339,7 +361,7 @@ fn a_successor_that_is_no_good_is_refused_or_taken_back() -> Result<()> {
     assert_eq!(host.supervisor(), supervisor, "the old one never left");
 
     std::thread::scope(|scope| -> Result<()> {
-        let echoing = scope.spawn(|| echo.run(&traffic));
+        let echoing = scope.spawn(|| echo.run(&traffic, Duration::ZERO));
         let tried = (|| {
             std::fs::remove_file(&hulld)?;
             std::fs::copy(env!("CARGO_BIN_EXE_broken-hulld"), &hulld)?;
