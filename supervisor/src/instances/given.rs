@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use hull_plugin::network::Attachment;
-use hull_plugin::{ConfigMap, DeviceName, NetworkNamespaceFd, OperationId};
+use hull_plugin::{ConfigMap, DeviceName, Handle, NetworkNamespaceFd, OperationId};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Devices, Record};
@@ -81,7 +81,8 @@ pub(super) async fn apply(hull: &Hull, entry: &Arc<Entry>) -> Result<(), ApiErro
         added.map_err(|error| error.context(format!("Failed to start device \"{name}\"")))?;
     }
     // Those that are masked are neither there nor gone.
-    change.note(|row, _| row.given.devices = wanted.devices).await
+    change.note(|row, _| row.given.devices = wanted.devices).await?;
+    Ok(())
 }
 
 /// One change of a running instance's devices.
@@ -99,9 +100,8 @@ impl Change<'_> {
         let instance = self.record.name.id();
         match expand::kind(device) {
             "nic" => {
-                let driver = self.hull.networks.handle_for_nic(self.hull, device).await?;
                 let handle = self.running.row().nics.get(name).map(|nic| nic.handle.clone());
-                driver.detach_nic(&self.operation, &instance, &DeviceName::new(name)?, &handle).await?;
+                self.detach_nic(name, device, handle.as_ref()).await?;
             }
             "disk" if !expand::is_root_disk(device) => {
                 let path = device.get("path").cloned().unwrap_or_default();
@@ -117,7 +117,15 @@ impl Change<'_> {
                 record.config.remove(&host_name_key(name));
             }
         };
-        self.note(gone).await
+        self.note(gone).await?;
+        Ok(())
+    }
+
+    async fn detach_nic(&self, name: &str, device: &ConfigMap, handle: Option<&Handle>) -> Result<(), ApiError> {
+        let driver = self.hull.networks.handle_for_nic(self.hull, device).await?;
+        let handle = handle.cloned();
+        driver.detach_nic(&self.operation, &self.record.name.id(), &DeviceName::new(name)?, &handle).await?;
+        Ok(())
     }
 
     async fn add(&self, name: &str, device: &ConfigMap, index: usize) -> Result<(), ApiError> {
@@ -139,28 +147,38 @@ impl Change<'_> {
         }
         let there = |row: &mut RunningRow, record: &mut Record| {
             row.given.devices.insert(name.to_owned(), device.clone());
-            if let Some(nic) = attached {
+            if let Some(nic) = &attached {
                 record.config.insert(host_name_key(name), nic.host_name.clone());
-                row.nics.insert(name.to_owned(), nic);
+                row.nics.insert(name.to_owned(), nic.clone());
             }
         };
-        self.note(there).await
+        let is_noted = self.note(there).await?;
+        match attached {
+            Some(nic) if !is_noted => self.detach_nic(name, device, Some(&nic.handle)).await,
+            _ => Ok(()),
+        }
     }
 
-    /// What a later hulld must know, and what the client sees of it.
-    async fn note(&self, change: impl FnOnce(&mut RunningRow, &mut Record)) -> Result<(), ApiError> {
+    /// What a later hulld must know, and what the client sees of it. `false`: the instance has ended meanwhile, and with it what
+    /// there is to know.
+    async fn note(&self, change: impl FnOnce(&mut RunningRow, &mut Record)) -> Result<bool, ApiError> {
         let _only = self.entry.rewriting().await;
         let (mut row, mut record) = (self.running.row(), (*self.entry.record()).clone());
         change(&mut row, &mut record);
         let stored = (row.clone(), record.clone());
         let written = self.hull.database.write(move |tx| {
-            store::update_running(tx, &stored.0)?;
-            store::update(tx, &stored.1)
+            let runs = store::update_running(tx, &stored.0)?;
+            if runs {
+                store::update(tx, &stored.1)?;
+            }
+            Ok(runs)
         });
-        written.await?;
-        self.running.set_row(row);
-        self.entry.set_record(record);
-        Ok(())
+        let runs = written.await?;
+        if runs {
+            self.running.set_row(row);
+            self.entry.set_record(record);
+        }
+        Ok(runs)
     }
 
     /// A namespace of the running instance; its process is known to live by the descriptor Hull holds.

@@ -57,18 +57,19 @@ pub(super) async fn all_running(database: &Database) -> Result<Vec<RunningRow>, 
 
 pub(super) fn set_running(tx: &Transaction, row: &RunningRow) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO running (instance, handle, process, nics, given) VALUES (?1, ?2, ?3, ?4, ?5)";
-    write_running(tx, sql, row)
+    write_running(tx, sql, row).map(drop)
 }
 
 /// One that has stopped meanwhile has no row any more.
-pub(super) fn update_running(tx: &Transaction, row: &RunningRow) -> rusqlite::Result<()> {
+/// `false`: it does not run.
+pub(super) fn update_running(tx: &Transaction, row: &RunningRow) -> rusqlite::Result<bool> {
     let sql = "UPDATE running SET handle = ?2, process = ?3, nics = ?4, given = ?5 WHERE instance = ?1";
-    write_running(tx, sql, row)
+    Ok(write_running(tx, sql, row)? > 0)
 }
 
-fn write_running(tx: &Transaction, sql: &str, row: &RunningRow) -> rusqlite::Result<()> {
+fn write_running(tx: &Transaction, sql: &str, row: &RunningRow) -> rusqlite::Result<usize> {
     let RunningRow { instance, handle, process, nics, given } = row;
-    tx.execute(sql, params![instance, json(handle)?, json(process)?, json(nics)?, json(given)?]).map(drop)
+    tx.execute(sql, params![instance, json(handle)?, json(process)?, json(nics)?, json(given)?])
 }
 
 pub(super) fn set_stopped(tx: &Transaction, name: &str) -> rusqlite::Result<()> {
