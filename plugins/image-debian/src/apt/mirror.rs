@@ -1,13 +1,15 @@
 //! Which mirrors serve a release: the machine's own if it has Debian's, else Debian's network.
 
+use super::standing::Standing;
 use super::{Key, Source};
 
 const NETWORK: &str = "http://deb.debian.org/debian";
 const NETWORK_SECURITY: &str = "http://deb.debian.org/debian-security";
 
-/// Suites that only Debian's own archive has: a mirror that carries one of them carries the others.
-const DEBIAN_SUITES: [&str; 10] =
-    ["buster", "bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"];
+/// Suites of Debian's archive: a mirror that carries one of them carries the others.
+const RELEASES: [&str; 6] = ["buster", "bullseye", "bookworm", "trixie", "forky", "sid"];
+/// So do third parties name theirs: they say something of Debian's own archive only.
+const ROLLING: [&str; 4] = ["oldstable", "stable", "testing", "unstable"];
 
 /// One suite at one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +36,13 @@ impl Mirror {
 
 /// The mirrors of the release `codename` for `architecture`, the main archive first.
 pub(crate) fn mirrors(sources: &[Source], codename: &str, architecture: &str) -> Vec<Mirror> {
-    let mut usable: Vec<&Source> = sources.iter().filter(|source| is_usable(source, architecture)).collect();
-    usable.sort_by_key(|source| !is_named_debian(source)); // third parties name their suites after Debian's, too
+    let usable = of_debian(sources, architecture);
     let suites = [codename.to_owned(), format!("{codename}-updates"), format!("{codename}-security")];
     let exact: Vec<Mirror> = suites.iter().filter_map(|suite| serving(&usable, suite)).collect();
     if exact.first().is_some_and(|first| first.suite == codename) {
         return exact;
     }
-    let Some(archive) = usable.iter().find(|source| has(source, is_debian)) else {
+    let Some(archive) = usable.iter().find(|source| has(source, |suite| suite)) else {
         let [main, updates, security] = suites;
         return vec![
             Mirror::network(NETWORK, main),
@@ -53,8 +54,9 @@ pub(crate) fn mirrors(sources: &[Source], codename: &str, architecture: &str) ->
     let [main, updates, security] = suites;
     let uri = |source: &Source| web(source).unwrap_or_default().to_owned();
     let mut result = vec![Mirror::new(archive, &uri(archive), main), Mirror::new(archive, &uri(archive), updates)];
-    let is_security = |suite: &str| suite.strip_suffix("-security").is_some_and(is_debian);
-    if let Some(source) = usable.iter().find(|source| has(source, is_security)) {
+    if let Some(source) =
+        usable.iter().find(|source| has(source, |suite| suite.strip_suffix("-security").unwrap_or("")))
+    {
         result.push(Mirror::new(source, &uri(source), security));
     }
     result
@@ -70,23 +72,27 @@ fn is_usable(source: &Source, architecture: &str) -> bool {
     right && source.components.iter().any(|one| one == "main") && web(source).is_some()
 }
 
-/// Whether it is a Debian archive that carries such a suite.
-fn has(source: &Source, wanted: impl Fn(&str) -> bool) -> bool {
-    is_named_debian(source) && source.suites.iter().any(|suite| wanted(suite))
+/// The sources that may have Debian itself, the likeliest first. Where some surely do, the doubtful ones have nothing to say.
+fn of_debian<'a>(sources: &'a [Source], architecture: &str) -> Vec<&'a Source> {
+    let usable = sources.iter().filter(|source| is_usable(source, architecture));
+    let mut ranked: Vec<_> = usable.map(|source| (Standing::of(source), source)).collect();
+    let sure = ranked.iter().any(|(standing, _)| *standing <= Standing::Mirror);
+    ranked.retain(|(standing, _)| if sure { *standing <= Standing::Mirror } else { *standing != Standing::Foreign });
+    ranked.sort_by_key(|(standing, _)| *standing);
+    ranked.into_iter().map(|(_, source)| source).collect()
 }
 
-/// Whether its path says so, as every public mirror's does: `…/debian`, `…/debian-security`, `…/archive/debian/20260101T000000Z`.
-fn is_named_debian(source: &Source) -> bool {
-    let path = web(source).and_then(|uri| uri.splitn(4, '/').nth(3));
-    path.is_some_and(|path| path.split('/').any(|part| part == "debian" || part.starts_with("debian-")))
-}
-
-fn is_debian(suite: &str) -> bool {
-    DEBIAN_SUITES.contains(&suite)
+/// Whether it carries a suite of Debian's; `name` is what of its suites' names to look at.
+fn has(source: &Source, name: impl Fn(&str) -> &str) -> bool {
+    let standing = Standing::of(source);
+    source.suites.iter().map(|suite| name(suite)).any(|suite| {
+        (RELEASES.contains(&suite) && standing != Standing::Unnamed)
+            || (ROLLING.contains(&suite) && standing == Standing::Debian)
+    })
 }
 
 /// The first address that can be reached from a sandbox: no discs, no local paths.
-fn web(source: &Source) -> Option<&str> {
+pub(super) fn web(source: &Source) -> Option<&str> {
     let plain = |uri: &&String| uri.starts_with("http://") || uri.starts_with("https://");
     source.uris.iter().find(plain).map(|uri| uri.trim_end_matches('/'))
 }
@@ -140,6 +146,31 @@ mod tests {
         let first = "deb [arch=amd64] https://packages.example/deb bookworm main\n".to_owned() + MACHINE;
         assert_eq!(chosen(&first, "bookworm")[0], "http://mirror.example/debian bookworm");
         assert_eq!(chosen(&first, "trixie")[0], "http://mirror.example/debian trixie");
+        let yarn = "deb https://dl.yarnpkg.com/debian/ stable main\n";
+        assert_eq!(chosen(yarn, "bookworm")[0], format!("{NETWORK} bookworm"));
+        let cloud = "deb https://packagecloud.io/some/thing/debian/ bookworm main\n".to_owned() + MACHINE;
+        assert_eq!(chosen(&cloud, "bookworm")[0], "http://mirror.example/debian bookworm");
+    }
+
+    #[test]
+    fn what_an_upgrade_has_left_of_third_parties_is_no_mirror_of_the_former_release() {
+        let trixie = "deb http://deb.debian.org/debian trixie main\n";
+        let left = [
+            "deb [signed-by=/k.gpg] https://apt.releases.hashicorp.com bookworm main\n",
+            "deb https://pkgs.tailscale.com/stable/debian bookworm main\n",
+        ];
+        for third in left {
+            assert_eq!(chosen(&(third.to_owned() + trixie), "bookworm")[0], "http://deb.debian.org/debian bookworm");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_ones_own_serves_with_its_own_key_or_at_an_odd_place() {
+        let own = "deb [signed-by=/k.gpg] http://m.example/debian bookworm main\n";
+        assert_eq!(chosen(own, "bookworm"), ["http://m.example/debian bookworm"]);
+        let odd = "deb http://nexus.example/repository/copy bookworm main\n";
+        assert_eq!(chosen(odd, "bookworm"), ["http://nexus.example/repository/copy bookworm"]);
+        assert_eq!(chosen(odd, "trixie")[0], format!("{NETWORK} trixie"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod mirror;
 mod one_line;
 mod read;
 mod source;
+mod standing;
 
 pub(crate) use mirror::{Mirror, mirrors};
 pub(crate) use read::read;
 pub(crate) use source::{Key, Source};
+pub(crate) use standing::{DEBIAN_KEYRINGS, is_debians};

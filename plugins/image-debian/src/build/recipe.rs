@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::apt::{Key, Mirror};
+use crate::apt::{DEBIAN_KEYRINGS, Key, Mirror, is_debians};
 use crate::release::Edition;
 
 /// Boots systemd, gets an address and a name server, and can be looked into; nothing more. `udev`, because networkd waits
@@ -31,9 +31,7 @@ const LEFT_OUT: [&str; 5] = [
 ];
 
 const CUSTOMISE: &str = include_str!("customise.sh");
-/// Below `/usr/share/keyrings`, newest name first; the images' own copy is called the same.
-const DEBIAN_KEYRINGS: [&str; 2] =
-    ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
+/// The images' own copy of Debian's keys.
 const IMAGE_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Everything a build needs to know.
@@ -73,7 +71,7 @@ impl Recipe {
         let keyrings = directory.join("keyrings");
         let (name, content) = match &mirror.key {
             None => return Ok(IMAGE_KEYRING.into()),
-            Some(Key::File(path)) if is_debians(path) => return Ok(IMAGE_KEYRING.into()),
+            Some(key) if is_debians(key) => return Ok(IMAGE_KEYRING.into()),
             Some(Key::File(path)) => {
                 let extension = path.extension().and_then(|one| one.to_str()).unwrap_or("gpg");
                 let read = std::fs::read(path);
@@ -125,10 +123,6 @@ fn line(directory: &Path, index: usize, mirror: &Mirror) -> String {
     }
     let options = if options.is_empty() { String::new() } else { format!("[{}] ", options.join(" ")) };
     format!("deb {options}{} {} {}", mirror.uri, mirror.suite, mirror.components.join(" "))
-}
-
-fn is_debians(path: &Path) -> bool {
-    DEBIAN_KEYRINGS.iter().any(|one| Path::new(one) == path)
 }
 
 #[cfg(test)]
