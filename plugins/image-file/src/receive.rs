@@ -26,7 +26,7 @@ const BLOCK: usize = 256 << 10;
 /// What multipart headers and boundaries may take besides the images.
 const ENVELOPE: u64 = 64 << 10;
 /// What may come before a part's head is whole: the form's parser keeps it in memory.
-const MOST_UNCLAIMED: u64 = 1 << 20;
+const MOST_UNCLAIMED: u64 = ENVELOPE;
 
 impl Upload {
     pub(crate) fn new(input: OwnedFd, max_bytes: u64) -> Self {
@@ -137,7 +137,7 @@ async fn receive_form(
 /// The next bytes for the form's parser; `None` at the end.
 fn next_block(upload: &Upload, unclaimed: &AtomicU64) -> io::Result<Option<Bytes>> {
     if unclaimed.load(Relaxed) > MOST_UNCLAIMED {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no part of the form begins within 1 MiB"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no part of the form begins within 64 KiB"));
     }
     let block = upload.next()?;
     unclaimed.fetch_add(block.len() as u64, Relaxed);

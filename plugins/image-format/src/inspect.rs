@@ -28,13 +28,14 @@ pub enum InstanceKind {
     VirtualMachine,
 }
 
-/// How much of an unpacked image is searched: larger than any is, and read within a minute.
-const LONGEST_SEARCH: u64 = 64 << 30;
+/// How much of an unpacked image is searched. Metadata stands in front, or behind a root file system of less than this; the slowest
+/// compression takes minutes for so much.
+const LONGEST_SEARCH: u64 = 8 << 30;
 
 /// Reads an image's metadata and computes its fingerprint.
 ///
 /// # Errors
-/// `Corrupt`: no metadata.yaml (in the first 64 GiB), or it cannot be read. `Cancelled`: through `meter`.
+/// `Corrupt`: no metadata.yaml (in the first 8 GiB), or it cannot be read. `Cancelled`: through `meter`.
 pub fn inspect(metadata: &File, rootfs: Option<&File>, meter: &Meter) -> Result<Facts> {
     let rootfs_kind = rootfs.map(detect).transpose()?.map(|format| match format {
         Format::Qcow2 => InstanceKind::VirtualMachine,

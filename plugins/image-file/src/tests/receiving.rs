@@ -120,7 +120,7 @@ fn a_form_is_written_while_it_arrives_and_its_heads_are_bounded() {
         });
         let error = endless.await.unwrap_err();
         assert_eq!(error.code, Code::Corrupt, "{error}");
-        assert!(error.to_string().contains("within 1 MiB"), "{error}");
+        assert!(error.to_string().contains("within 64 KiB"), "{error}");
         assert!(taken.recv().unwrap() < 4);
     });
 }

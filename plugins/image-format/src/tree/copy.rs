@@ -67,7 +67,8 @@ pub fn copy_tree(from: OwnedFd, to: OwnedFd, meter: &Meter) -> Result<()> {
 const MOST_WORKERS: usize = 4;
 const SMALL: usize = 256 << 10;
 const STEP: usize = 16 << 20;
-const MOST_KEPT: u64 = 128 << 20;
+/// As much as unpacking takes: what became a tree can be copied.
+const MOST_KEPT: u64 = 64 << 20;
 
 /// A directory and its copy.
 struct Pair {

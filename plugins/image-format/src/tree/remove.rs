@@ -47,14 +47,19 @@ struct Removal<'a> {
 /// Deeper directories are moved up to the top before they are emptied, so that depth costs neither stack nor descriptors.
 const DEEPEST: u32 = 64;
 
+/// So often in a row a directory may list names and nothing of it goes: several may be at work on the same tree.
+const MOST_IN_VAIN: u32 = 8;
+
 impl Removal<'_> {
     /// Entries go while they are read, so that a directory of millions of names costs no memory. What is moved up from
-    /// below arrives at the top, and a file system may pass over names while others go: until nothing is seen any more.
+    /// below arrives at the top, and a file system may pass over names while others go: until nothing is seen any more. One that
+    /// goes on listing what is not there (a damaged directory) is left to `rmdir`, which says so.
     fn empty(&mut self, directory: OwnedFd, depth: u32) -> Result<()> {
         let here = duplicate(&directory)?;
         let mut entries = Dir::from_fd(directory).doing("read the directory", b"")?;
-        loop {
-            let mut seen = false;
+        let mut in_vain = 0;
+        while in_vain < MOST_IN_VAIN {
+            let (mut seen, mut gone) = (false, false);
             for entry in entries.iter() {
                 let entry = entry.doing("read the directory", b"")?;
                 let name = entry.file_name();
@@ -63,18 +68,22 @@ impl Removal<'_> {
                 }
                 seen = true;
                 self.meter.go_on()?;
-                self.entry(&here, name, entry.file_type(), depth)?;
+                gone |= self.entry(&here, name, entry.file_type(), depth)?;
             }
             if !seen {
                 return Ok(());
             }
+            in_vain = if gone { 0 } else { in_vain + 1 };
         }
+        Ok(())
     }
 
-    fn entry(&mut self, parent: &OwnedFd, name: &CStr, kind: Option<Type>, depth: u32) -> Result<()> {
+    /// `false`: there was nothing to remove.
+    fn entry(&mut self, parent: &OwnedFd, name: &CStr, kind: Option<Type>, depth: u32) -> Result<bool> {
         if kind != Some(Type::Directory) {
             match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
-                Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+                Ok(()) => return Ok(true),
+                Err(Errno::ENOENT) => return Ok(false),
                 Err(Errno::EISDIR) => {} // the file system does not tell types
                 Err(error) => return Err(system("remove", name.to_bytes(), error)),
             }
@@ -82,31 +91,32 @@ impl Removal<'_> {
         self.remove_directory(parent, name, depth)
     }
 
-    fn remove_directory(&mut self, parent: &OwnedFd, name: &CStr, depth: u32) -> Result<()> {
+    fn remove_directory(&mut self, parent: &OwnedFd, name: &CStr, depth: u32) -> Result<bool> {
         match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+            Ok(()) => return Ok(true),
+            Err(Errno::ENOENT) => return Ok(false),
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
             Err(error) => return Err(system("remove the directory", name.to_bytes(), error)),
         }
         if depth >= DEEPEST {
             return self.raise(parent, name);
         }
-        let Some(opened) = if_there(parent, name)? else { return Ok(()) };
+        let Some(opened) = if_there(parent, name)? else { return Ok(false) };
         self.empty(opened, depth + 1)?;
         match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Ok(()) | Err(Errno::ENOENT) => Ok(true),
             Err(error) => Err(system("remove the directory", name.to_bytes(), error)),
         }
     }
 
-    fn raise(&mut self, parent: &OwnedFd, name: &CStr) -> Result<()> {
+    fn raise(&mut self, parent: &OwnedFd, name: &CStr) -> Result<bool> {
         loop {
             self.raised += 1;
             let Ok(new) = CString::new(format!(".raised-{}-{}", std::process::id(), self.raised)) else { continue };
             match renameat(parent, name, &self.top, new.as_c_str()) {
                 Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {} // a name somebody else chose
-                Err(Errno::ENOENT) => return Ok(()),                         // somebody else was faster
-                result => return result.doing("move up the directory", name.to_bytes()),
+                Err(Errno::ENOENT) => return Ok(false),                      // somebody else was faster
+                result => return result.map(|()| true).doing("move up the directory", name.to_bytes()),
             }
         }
     }

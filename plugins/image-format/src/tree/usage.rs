@@ -111,7 +111,7 @@ impl Walk<'_> {
                 self.count(status);
             }
         } else if !self.seen.contains(&status.st_ino) {
-            let names = status.st_nlink as f64;
+            let names = status.st_nlink.max(1) as f64; // 0: it was removed this moment
             self.further.bytes += (status.st_blocks * 512) as f64 / names;
             self.further.inodes += 1.0 / names;
         }
@@ -125,6 +125,6 @@ impl Walk<'_> {
     fn total(self) -> TreeUsage {
         let Self { usage, further, .. } = self;
         let (bytes, inodes) = (further.bytes.round() as u64, further.inodes.round() as u64);
-        TreeUsage { bytes: usage.bytes + bytes, inodes: usage.inodes + inodes }
+        TreeUsage { bytes: usage.bytes.saturating_add(bytes), inodes: usage.inodes.saturating_add(inodes) }
     }
 }

@@ -221,6 +221,7 @@ impl Unpacking<'_> {
         if target == Place::parse(&entry.path)? {
             return Ok(()); // a name for itself
         }
+        self.budget.spend_memory(kept(&entry.path, 0))?; // it costs who copies the tree as much
         self.replacing(parent, name, &entry.path)?;
         match make_link(&*directory, &old, parent, name) {
             Err(Errno::ENOENT) if self.devices.contains(target.as_bytes()) => {
