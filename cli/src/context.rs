@@ -3,11 +3,13 @@
 use crate::client::{Server, Waiting, wait};
 use crate::output::{Printer, parse_yaml, to_yaml};
 use crate::settings::{Origin, Place, Settings};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use hull_api::Operation;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::{IsTerminal, Read};
+use std::fs::File;
+use std::io::{IsTerminal, Read, Seek};
+use std::os::fd::AsFd;
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
@@ -87,7 +89,7 @@ impl Context {
     pub(crate) fn ask(&self, question: &str) -> Result<String> {
         self.printer.text(question);
         let mut answer = String::new();
-        if interruptible(|| std::io::stdin().read_line(&mut answer))? == 0 {
+        if std::io::stdin().read_line(&mut answer)? == 0 {
             bail!("no answer to the question `{}`", question.trim());
         }
         Ok(answer.trim().to_owned())
@@ -101,6 +103,18 @@ impl Context {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
         Ok(Some(text))
+    }
+
+    /// YAML from a file, as in `< config.yaml`; nothing for anything else, so that a command in a loop that reads lines from a
+    /// pipe or a file leaves them to it.
+    pub(crate) fn redirected<T: DeserializeOwned + Default>(&self) -> Result<T> {
+        let mut file = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+        if !file.metadata()?.is_file() || file.stream_position()? != 0 {
+            return Ok(T::default());
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        parse_yaml(&text).context("cannot read the YAML on stdin")
     }
 
     /// Lets the user change `current`, from a pipe or in an editor, until `apply` accepts it.
@@ -124,23 +138,4 @@ impl Context {
             self.ask("Press enter to open the editor again or ctrl+c to abort change ")?;
         }
     }
-}
-
-/// Blocks in `read`, and ends the program at Ctrl-C: once an operation has been waited for, the signal alone does not.
-fn interruptible<T>(read: impl FnOnce() -> T) -> T {
-    let (over, is_over) = tokio::sync::oneshot::channel::<()>();
-    let watcher = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-        let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => std::process::exit(130),
-                _ = is_over => {}
-            }
-        });
-    });
-    let result = read();
-    drop(over);
-    drop(watcher.join()); // it has nothing to tell
-    result
 }

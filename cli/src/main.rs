@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod context;
 mod editor;
+mod interrupt;
 mod output;
 mod settings;
 

@@ -1,7 +1,8 @@
 //! The same command lines through every client of the target: Debian's unmodified `lxc`, and `hull`.
 
-use anyhow::Result;
-use hull_integration::{Finished, Host};
+use anyhow::{Context as _, Result};
+use hull_integration::{Finished, Host, Target};
+use serde_json::json;
 
 /// The text of a command that must fail with status 1.
 fn refused(finished: Finished) -> Result<String> {
@@ -155,10 +156,15 @@ fn neither_input_nor_output_belongs_to_a_client_that_does_not_need_it() -> Resul
     let _web = host.running("web")?;
     let status = host.folder().join("status");
     for client in host.clients()? {
-        let names = "printf 'one\\ntwo\\n' | while read name; do \"$CLIENT\" profile create $name; done";
-        host.shell(&client, names, false)?.ok()?;
-        for name in ["one", "two"] {
-            host.with(&client, &["profile", "delete", name], "")?.ok()?;
+        let made = "while read name; do \"$CLIENT\" profile create $name; done";
+        let list = status.display();
+        for line in
+            [format!("printf 'one\\ntwo\\n' | {made}"), format!("printf 'one\\ntwo\\n' >'{list}'; {made} <'{list}'")]
+        {
+            host.shell(&client, &line, false)?.ok()?;
+            for name in ["one", "two"] {
+                host.with(&client, &["profile", "delete", name], "")?.ok()?;
+            }
         }
         let cut = "(\"$CLIENT\" exec web -- sh -c 'while :; do echo y; done' 2>&1; echo $? >STATUS) | head -1";
         let cut = cut.replace("STATUS", &status.display().to_string());
@@ -168,6 +174,31 @@ fn neither_input_nor_output_belongs_to_a_client_that_does_not_need_it() -> Resul
         assert_eq!(host.with(&client, &["config", "get", "versioned", "user.version"], "")?.ok()?, "1.10\n");
         host.with(&client, &["delete", "versioned"], "")?.ok()?;
     }
+    host.assert_nothing_leaked()
+}
+
+/// As newer lxc does; 5.0.2 leaves the file unread.
+#[test]
+fn what_is_created_can_be_described_by_a_file() -> Result<()> {
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked();
+    }
+    let client = host.clients()?.pop().context("our own client")?;
+    let create = |name: &str, file: &std::path::Path| {
+        host.shell(&client, &format!("\"$CLIENT\" profile create {name} <'{}'", file.display()), false)
+    };
+    let file = host.folder().join("profile.yaml");
+    std::fs::write(&file, "description: of a file\nconfig:\n  user.version: 1.10\n  user.none:\ndevices: {}\n")?;
+    create("described", &file)?.ok()?;
+    let made = host.rest.get("/1.0/profiles/described")?.metadata()?;
+    assert_eq!((&made["description"], &made["config"]["user.version"]), (&json!("of a file"), &json!("1.10")));
+    host.hull(&["profile", "delete", "described"])?.ok()?;
+
+    std::fs::write(&file, "description: [of, no, profile]\n")?;
+    let refused = create("p", &file)?;
+    assert!(refused.status == 1 && refused.stderr.contains("cannot read the YAML on stdin"), "{refused:?}");
+    assert_eq!(host.rest.get("/1.0/profiles/p")?.status, 404);
     host.assert_nothing_leaked()
 }
 

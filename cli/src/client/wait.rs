@@ -1,12 +1,12 @@
 //! Waiting for an operation: its progress is shown, Ctrl-C cancels it.
 
 use super::{ApiError, Server, url};
+use crate::interrupt::Interrupts;
 use crate::output::Printer;
 use anyhow::{Result, bail};
 use http::Method;
 use hull_api::{Operation, StatusCode};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How the wait appears to the user.
 pub(crate) struct Waiting<'a> {
@@ -21,7 +21,7 @@ pub(crate) async fn wait(server: &Server, operation: Operation, waiting: Waiting
     let wait_path = format!("{path}/wait?timeout=-1");
     let mut end = std::pin::pin!(server.get::<Operation>(&wait_path));
     let mut refresh = tokio::time::interval_at(tokio::time::Instant::now() + REFRESH, REFRESH);
-    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut interrupts = Interrupts::listen()?;
     let mut interrupted = 0;
     let finished = loop {
         tokio::select! {
@@ -31,7 +31,7 @@ pub(crate) async fn wait(server: &Server, operation: Operation, waiting: Waiting
                     waiting.printer.progress(waiting.label, &text);
                 }
             }
-            _ = interrupts.recv() => {
+            () = interrupts.next() => {
                 interrupted += 1;
                 let cancelled = server.change(Method::DELETE, &path, &(), "").await;
                 if let Err(error) = cancelled && interrupted >= 3 {

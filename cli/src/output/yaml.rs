@@ -3,9 +3,10 @@
 
 use anyhow::{Context as _, Result};
 use regex::Regex;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// `value` as a document, with a line feed at its end.
@@ -29,8 +30,47 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     {
         return Ok(read);
     }
-    let value = if value.is_null() { Value::Object(Map::new()) } else { stringified(value, false) };
+    let mut value = match stringified(value, false) {
+        Value::Object(map) => Value::Object(map.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        Value::Null => Value::Object(Map::new()),
+        other => other,
+    };
+    if let Ok(texts) = serde_norway::from_str::<Texts>(text) {
+        texts.put(&mut value);
+    }
     Ok(serde_json::from_value(value)?)
+}
+
+/// The scalars of string maps as they are written, where a null keeps the rest from being read straight from the text.
+#[derive(Deserialize)]
+struct Texts {
+    #[serde(default)]
+    config: Option<Scalars>,
+    #[serde(default)]
+    properties: Option<Scalars>,
+    #[serde(default)]
+    devices: Option<BTreeMap<String, Option<Scalars>>>,
+}
+
+type Scalars = BTreeMap<String, Option<String>>;
+
+impl Texts {
+    fn put(self, value: &mut Value) {
+        let Value::Object(map) = value else { return };
+        let devices = self.devices.map(|devices| {
+            devices.into_iter().map(|(name, device)| (name, strings(device.unwrap_or_default()))).collect()
+        });
+        let sections = [
+            ("config", self.config.map(strings)),
+            ("properties", self.properties.map(strings)),
+            ("devices", devices.map(Value::Object)),
+        ];
+        map.extend(sections.into_iter().filter_map(|(name, section)| Some((name.to_owned(), section?))));
+    }
+}
+
+fn strings(scalars: Scalars) -> Value {
+    scalars.into_iter().map(|(key, text)| (key, Value::String(text.unwrap_or_default()))).collect()
 }
 
 fn has_null(value: &Value) -> bool {
@@ -266,5 +306,16 @@ empty: \"\"
             parse("config:\n  limits.cpu: 2\n  a: true\ndescription: x\ndevices: {}\n").unwrap();
         assert_eq!(read.config["limits.cpu"], "2");
         assert_eq!(read.config["a"], "true");
+    }
+
+    #[test]
+    fn an_empty_value_somewhere_leaves_the_others_as_they_are_written() {
+        let text = "config:\n  user.version: 1.10\n  user.x:\n  user.mask: 0x10\ndescription:\n\
+            devices:\n  eth0:\n    vlan: 010\n    name:\n  none:\n";
+        let read: hull_api::ProfilePut = parse(text).unwrap();
+        let config: Vec<_> = ["user.version", "user.x", "user.mask"].map(|key| read.config[key].as_str()).into();
+        assert_eq!(config, ["1.10", "", "0x10"]);
+        assert_eq!((read.devices["eth0"]["vlan"].as_str(), read.devices["eth0"]["name"].as_str()), ("010", ""));
+        assert_eq!(read.description, "");
     }
 }

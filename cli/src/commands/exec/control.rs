@@ -2,6 +2,7 @@
 
 use super::size;
 use crate::client::{Sender, Socket};
+use crate::interrupt::Taken;
 use hull_api::InstanceExecControl;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 /// Forwards these signals to this process, and if wanted the size of its terminal, until the socket is dropped.
 pub(crate) async fn serve(socket: Socket, signals: &[i32], sizes: bool) {
     let Socket { mut sender, receiver: _receiver } = socket;
+    let _taken = signals.contains(&libc::SIGINT).then(Taken::new);
     let (happened, mut happenings) = mpsc::channel(8);
     let mut watchers = JoinSet::new();
     for number in signals.iter().chain(sizes.then_some(&libc::SIGWINCH)) {

@@ -2,11 +2,14 @@
 
 use super::locate;
 use crate::client::{accepted, empty};
+use crate::commands::Exit;
 use crate::context::Context;
+use crate::interrupt::{INTERRUPTED, Interrupts};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use tokio::io::AsyncWriteExt;
 
@@ -20,6 +23,25 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
+        let (mut files, mut interrupts) = (Vec::new(), Interrupts::listen()?);
+        let result = tokio::select! {
+            result = self.receive(cx, &mut files) => result,
+            () = interrupts.next() => Err(Exit { status: INTERRUPTED, message: None }.into()),
+        };
+        cx.printer.progress_done();
+        if result.is_err() {
+            // Half an image does not stay; the first failure is the one to tell.
+            for file in files.iter().filter(|file| file.is_file()) {
+                let _ = std::fs::remove_file(file);
+            }
+            return result;
+        }
+        cx.printer.done("Image exported successfully!");
+        Ok(())
+    }
+
+    /// Writes the image's files, and says which in `files`.
+    async fn receive(&self, cx: &Context, files: &mut Vec<PathBuf>) -> Result<()> {
         let (server, path) = locate(cx, &self.image).await?;
         let mut answer = server.exchange(Method::GET, &format!("{path}/export"), HeaderMap::new(), empty()).await?;
         if !answer.parts.status.is_success() {
@@ -28,54 +50,50 @@ impl Export {
         let kind = answer.header("content-type").to_owned();
         if kind.starts_with("multipart/") {
             let boundary = multer::parse_boundary(&kind).context("the server's answer is malformed")?;
-            self.parts(cx, multer::Multipart::new(answer.body.into_data_stream(), boundary)).await?;
-        } else {
-            let target = target(self.target.as_deref(), &file_name(answer.header("content-disposition")));
-            let next = async || match answer.body.frame().await.transpose()? {
-                Some(frame) => Ok(Some(frame.into_data().unwrap_or_default())),
-                None => Ok(None),
-            };
-            save(cx, &target, next).await?;
+            return self.parts(cx, multer::Multipart::new(answer.body.into_data_stream(), boundary), files).await;
         }
-        cx.printer.done("Image exported successfully!");
-        Ok(())
+        let target = target(self.target.as_deref(), &file_name(answer.header("content-disposition")));
+        let next = async || match answer.body.frame().await.transpose()? {
+            Some(frame) => Ok(Some(frame.into_data().unwrap_or_default())),
+            None => Ok(None),
+        };
+        save(cx, target, files, next).await
     }
 
     /// Metadata and root file system, each in a file of its own.
-    async fn parts(&self, cx: &Context, mut form: multer::Multipart<'_>) -> Result<()> {
+    async fn parts(&self, cx: &Context, mut form: multer::Multipart<'_>, files: &mut Vec<PathBuf>) -> Result<()> {
         while let Some(mut part) = form.next_field().await.context("the image broke off")? {
-            let offered = part.file_name().and_then(|name| Path::new(name).file_name()).unwrap_or_default();
+            let offered = part.file_name().or(part.name()).and_then(|name| Path::new(name).file_name());
+            let offered = offered.unwrap_or(OsStr::new("image"));
             let target = match &self.target {
                 None => PathBuf::from(offered),
                 Some(wanted) if wanted.is_dir() => wanted.join(offered),
                 Some(wanted) if part.name() == Some("metadata") => wanted.clone(),
                 Some(wanted) => with_ending(wanted, ".root"),
             };
-            save(cx, &target, async || Ok(part.chunk().await?)).await?;
+            save(cx, target, files, async || Ok(part.chunk().await?)).await?;
         }
         Ok(())
     }
 }
 
-/// Writes what `next` gives up to the end; half an image does not stay.
-async fn save(cx: &Context, target: &Path, mut next: impl AsyncFnMut() -> Result<Option<Bytes>>) -> Result<()> {
+/// Writes what `next` gives up to the end.
+async fn save(
+    cx: &Context,
+    target: PathBuf,
+    files: &mut Vec<PathBuf>,
+    mut next: impl AsyncFnMut() -> Result<Option<Bytes>>,
+) -> Result<()> {
     let cannot = |what: &str| format!("cannot {what} `{}`", target.display());
-    let mut file = tokio::fs::File::create(target).await.with_context(|| cannot("create"))?;
-    let result = async {
-        let mut written = 0;
-        while let Some(bytes) = next().await.context("the image broke off")? {
-            file.write_all(&bytes).await.with_context(|| cannot("write"))?;
-            written += bytes.len() as i64;
-            cx.printer.progress("Exporting the image", &crate::output::si(written));
-        }
-        file.flush().await.with_context(|| cannot("write"))
-    };
-    let result = result.await;
-    cx.printer.progress_done();
-    if result.is_err() && target.is_file() {
-        drop(std::fs::remove_file(target)); // the first failure is the one to tell
+    let mut file = tokio::fs::File::create(&target).await.with_context(|| cannot("create"))?;
+    files.push(target.clone());
+    let mut written = 0;
+    while let Some(bytes) = next().await.context("the image broke off")? {
+        file.write_all(&bytes).await.with_context(|| cannot("write"))?;
+        written += bytes.len() as i64;
+        cx.printer.progress("Exporting the image", &crate::output::si(written));
     }
-    result
+    file.flush().await.with_context(|| cannot("write"))
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

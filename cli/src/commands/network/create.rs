@@ -5,9 +5,9 @@ use crate::commands::pairs::strict_pairs;
 use crate::context::Context;
 use anyhow::Result;
 use http::Method;
-use hull_api::NetworksPost;
+use hull_api::{NetworkPut, NetworksPost};
 
-/// Create a network
+/// Create a network, also from a file of YAML (`< FILE`)
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
     #[arg(value_name = "[REMOTE:]NETWORK")]
@@ -22,8 +22,9 @@ pub(crate) struct Create {
 impl Create {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate(&self.name)?;
-        let config = strict_pairs(&self.pairs)?.into_iter().collect();
-        let request = NetworksPost { config, name, kind: self.kind.unwrap_or_default(), ..NetworksPost::default() };
+        let NetworkPut { mut config, description } = cx.redirected()?;
+        config.extend(strict_pairs(&self.pairs)?);
+        let request = NetworksPost { config, description, name, kind: self.kind.unwrap_or_default() };
         let operation = server.start(Method::POST, &url(&["networks"]), &request, "").await?;
         cx.wait(&server, operation, "").await?;
         cx.printer.done(format!("Network {} created", request.name));
