@@ -100,6 +100,14 @@ impl Descriptor {
         Ok(())
     }
 
+    /// Like [`Self::readable`], where somebody else reads here, too: asks the kernel.
+    pub(crate) async fn arrived(&self) -> io::Result<()> {
+        if let Inner::Watched(watched) = &self.inner {
+            while !checked(watched.readable().await?, PollFlags::POLLIN)? {}
+        }
+        Ok(())
+    }
+
     /// Waits until a pipe holds something; how much that is. 0 at the end.
     pub(crate) async fn filled(&self) -> io::Result<usize> {
         let Inner::Watched(watched) = &self.inner else { return Err(Errno::ESPIPE.into()) };

@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::io;
+use std::sync::Arc;
 
 use hull_gateway_contract::{ApiCall, ApiReply, CallBody, INLINE, ReplyBody, Upgrade};
 use hull_wire::RequestId;
@@ -68,7 +69,7 @@ async fn answer(connection: &mut Connection, head: Head, manner: Manner) -> Resu
     };
     let reply = match reply.body {
         ReplyBody::Sink { sink, body } => {
-            store_bytes(content, sink.into_owned()).await.map_err(|error| not_stored(&error))?;
+            store_bytes(content, Arc::new(sink.into_owned())).await.map_err(|error| not_stored(&error))?;
             ApiReply { body: ReplyBody::Inline(body), ..reply }
         }
         body => ApiReply { body, ..reply },

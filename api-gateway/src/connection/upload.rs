@@ -1,15 +1,18 @@
 //! A large body: pumped through a pipe while hulld works on the request.
 //!
 //! hulld holds the reading end, and a second one stays here until hulld has answered: when the answer is a sink, it is this
-//! one that is emptied into it. A body that breaks off must not look complete, but a pipe knows only one end: so the call is
-//! cancelled and hulld told that the connection is void before the pipe is closed.
+//! one that is emptied into it, and what has not arrived by then goes there directly. A body that breaks off must not look
+//! complete, but a pipe knows only one end: so the call is cancelled and hulld told that the connection is void before the
+//! pipe is closed.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use hull_gateway_contract::{ApiReply, CallBody, ReplyBody};
 use hull_wire::RequestId;
+use tokio::sync::Notify;
 
 use crate::connection::Inbox;
 use crate::connection::body::{Body, Step};
@@ -18,7 +21,7 @@ use crate::connection::head::{Head, Persistence};
 use crate::connection::patience::Patience;
 use crate::connection::reply::{self, Manner};
 use crate::connection::serve::{Connection, Standing};
-use crate::connection::transfer::{pipe, receive_into_pipe, store_pipe};
+use crate::connection::transfer::{Arriving, pipe, receive_into_pipe, store_arriving, store_bytes, store_pipe};
 use crate::descriptor::Descriptor;
 use crate::failure::Refusal;
 
@@ -46,7 +49,8 @@ pub(crate) async fn upload(
     let outcome = {
         let mut call = Box::pin(hub.call(call));
         let source = Source { socket: &connection.socket, inbox: &mut connection.inbox, patience: connection.patience };
-        let mut pump = Box::pin(pump(source, &mut body, prefix, writer));
+        let enough = Notify::new();
+        let mut pump = Box::pin(pump(source, &mut body, prefix, writer, &enough));
         match until_reply(&mut call, pump.as_mut()).await {
             Progress::Broke(cause, writer) => {
                 drop(call);
@@ -55,11 +59,14 @@ pub(crate) async fn upload(
                 drop(writer);
                 Err(cause)
             }
-            Progress::Replied(reply, state) => settle(reply?, state, pump.as_mut(), kept).await,
+            Progress::Replied(reply, state) => settle(reply?, state, pump.as_mut(), &enough, kept).await,
         }
     };
     match outcome? {
-        Settled::Reply(reply) => {
+        Settled::Reply(reply, rest) => {
+            if let Some(sink) = rest {
+                store_rest(connection, &mut body, sink).await?;
+            }
             let manner = if skip(connection, &mut body).await? { manner } else { manner.closing() };
             finish(connection, manner, reply, None).await
         }
@@ -89,8 +96,8 @@ enum Pumping {
 }
 
 enum Settled {
-    /// The answer can be sent.
-    Reply(ApiReply),
+    /// The answer can be sent, once what is left of the body is where it belongs.
+    Reply(ApiReply, Option<OwnedFd>),
     /// The answer can be sent, but the client is still sending what nobody will read.
     Unread(ApiReply),
 }
@@ -105,6 +112,8 @@ struct Source<'a> {
 /// How pumping ended.
 enum Pumped {
     Complete,
+    /// Nobody needs the pipe for the rest.
+    Enough,
     /// Nobody reads the pipe any more.
     Unwanted,
     Broke(Interruption, Descriptor),
@@ -118,49 +127,82 @@ async fn until_reply(
         reply = call.as_mut() => Progress::Replied(reply, Pumping::Running),
         pumped = pump.as_mut() => match pumped {
             Pumped::Broke(cause, writer) => Progress::Broke(cause, writer),
-            Pumped::Complete | Pumped::Unwanted => Progress::Replied(call.await, Pumping::Finished),
+            Pumped::Complete | Pumped::Enough | Pumped::Unwanted => Progress::Replied(call.await, Pumping::Finished),
         },
     }
 }
 
-/// Brings the rest of the body where the answer wants it.
+/// Brings what is in the pipe where the answer wants it; a sink is returned for the rest.
 async fn settle(
     reply: ApiReply,
     state: Pumping,
     pump: Pin<&mut impl Future<Output = Pumped>>,
+    enough: &Notify,
     kept: OwnedFd,
 ) -> Result<Settled, Interruption> {
-    let rest = async {
+    let pumped = async {
         match state {
             Pumping::Finished => Ok(()),
             Pumping::Running => match pump.await {
                 Pumped::Broke(cause, _writer) => Err(cause),
-                Pumped::Complete | Pumped::Unwanted => Ok(()),
+                Pumped::Complete | Pumped::Enough | Pumped::Unwanted => Ok(()),
             },
         }
     };
     match reply.body {
         ReplyBody::Sink { sink, body } => {
-            let stored = async {
-                let stored = store_pipe(kept, sink.into_owned()).await;
-                stored.map_err(|error| Interruption::Refused(not_stored(&error)))
-            };
-            tokio::try_join!(rest, stored)?;
-            Ok(Settled::Reply(ApiReply { body: ReplyBody::Inline(body), ..reply }))
+            enough.notify_one();
+            let (sink, reply) = (sink.into_owned(), ApiReply { body: ReplyBody::Inline(body), ..reply });
+            let rest = sink.try_clone()?;
+            let stored = async { store_pipe(kept, sink).await.map_err(|error| not_stored(&error).into()) };
+            tokio::try_join!(pumped, stored)?;
+            Ok(Settled::Reply(reply, Some(rest)))
         }
         body if reply.status >= 400 && state == Pumping::Running => Ok(Settled::Unread(ApiReply { body, ..reply })),
         body => {
             drop(kept); // now the pipe breaks when hulld's side stops reading
-            rest.await?;
-            Ok(Settled::Reply(ApiReply { body, ..reply }))
+            pumped.await?;
+            Ok(Settled::Reply(ApiReply { body, ..reply }, None))
         }
     }
 }
 
-/// Moves the body into the pipe and closes it at the body's end.
-async fn pump(source: Source<'_>, body: &mut Body, prefix: Vec<u8>, writer: Descriptor) -> Pumped {
-    match pump_into(source, body, prefix, &writer).await {
-        Ok(()) => Pumped::Complete,
+/// Writes what is still to come into the file.
+async fn store_rest(connection: &mut Connection, body: &mut Body, sink: OwnedFd) -> Result<(), Interruption> {
+    let Connection { socket, inbox, patience, .. } = connection;
+    let sink = Arc::new(sink);
+    loop {
+        match body.step(inbox.filled())? {
+            Step::Framing(length) => inbox.consume(length),
+            Step::Content(length) => {
+                let content = inbox.filled()[..length].to_vec();
+                store_bytes(content, sink.clone()).await.map_err(|error| not_stored(&error))?;
+                inbox.consume(length);
+                body.consumed(length);
+            }
+            Step::More if body.contiguous() as usize > CHUNK => {
+                patience.with_body(socket.arrived()).await?;
+                match store_arriving(socket, sink.clone(), body.contiguous()).await? {
+                    Arriving::Stored(length) => body.consumed(length),
+                    Arriving::Ended => return Err(truncated().into()),
+                    Arriving::Unstored(error) => return Err(not_stored(&error).into()),
+                }
+            }
+            Step::More => {
+                if patience.receive(inbox, socket, CHUNK).await? == 0 {
+                    return Err(truncated().into());
+                }
+            }
+            Step::End => return Ok(()),
+        }
+    }
+}
+
+/// Moves the body into the pipe and closes it at the body's end, or when that is enough of it.
+async fn pump(source: Source<'_>, body: &mut Body, prefix: Vec<u8>, writer: Descriptor, enough: &Notify) -> Pumped {
+    match pump_into(source, body, prefix, &writer, enough).await {
+        Ok(()) if body.is_done() => Pumped::Complete,
+        Ok(()) => Pumped::Enough,
         Err(Interruption::Broken(error)) if error.kind() == io::ErrorKind::BrokenPipe => Pumped::Unwanted,
         Err(cause) => Pumped::Broke(cause, writer),
     }
@@ -171,6 +213,7 @@ async fn pump_into(
     body: &mut Body,
     prefix: Vec<u8>,
     writer: &Descriptor,
+    enough: &Notify,
 ) -> Result<(), Interruption> {
     writer.write_all(&prefix).await?;
     drop(prefix);
@@ -183,7 +226,11 @@ async fn pump_into(
                 body.consumed(length);
             }
             Step::More if body.contiguous() as usize > CHUNK => {
-                patience.with_body(socket.readable()).await?;
+                tokio::select! {
+                    biased;
+                    () = enough.notified() => return Ok(()),
+                    arrived = patience.with_body(socket.readable()) => arrived?,
+                }
                 match receive_into_pipe(socket, writer, body.contiguous()).await? {
                     0 => return Err(truncated().into()),
                     moved => body.consumed(moved),
