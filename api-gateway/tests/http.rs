@@ -160,6 +160,41 @@ fn a_body_that_breaks_off_never_looks_complete() {
 }
 
 #[test]
+fn a_body_for_a_file_may_pause_and_break_off() {
+    run(|| async {
+        let mut rig = Rig::start();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let head = format!("PUT /sink?{} HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n", path.display());
+        let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+        let (mut client, begins, pieces) = (rig.client().await, head.clone(), content.clone());
+        let reply = blocking(move || {
+            client.send(begins);
+            for piece in pieces.chunks(1_100_000) {
+                client.send(piece);
+                std::thread::sleep(Duration::from_millis(60)); // longer than a helper thread waits
+            }
+            client.reply()
+        })
+        .await;
+        assert_eq!((reply.status, reply.text()), (200, "stored"));
+        assert_eq!(std::fs::read(&path).unwrap(), content);
+
+        let (stream, token) = rig.connect().await;
+        blocking(move || {
+            let mut client = Client::new(stream);
+            client.send(head);
+            client.send(&content[..2_000_000]);
+        })
+        .await;
+        rig.wait_closed(token).await;
+        let mut after = rig.client().await;
+        assert_eq!(blocking(move || after.get("/inline").body).await, b"hello");
+        assert_eq!(*rig.seen.repeated.borrow(), 0, "a token is closed once");
+    });
+}
+
+#[test]
 fn files_and_streams_are_sent_whole() {
     run(|| async {
         let mut rig = Rig::start();

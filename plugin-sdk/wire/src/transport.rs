@@ -38,19 +38,21 @@ pub struct ServerTransport<Req, Resp>(Packets<Call<Req>>, PhantomData<fn(Resp)>)
 
 /// The calling end over `socket`, a non-blocking `SOCK_SEQPACKET` socket. Must be called inside a tokio runtime.
 pub fn connect<Req, Resp>(socket: OwnedFd) -> io::Result<ClientTransport<Req, Resp>> {
-    Ok(ClientTransport(Packets::new(socket)?, PhantomData))
+    Ok(ClientTransport(Packets::new(socket, Vigil::for_answer())?, PhantomData))
 }
 
 /// The answering end over `socket`, a non-blocking `SOCK_SEQPACKET` socket. Must be called inside a tokio runtime.
 pub fn accept<Req, Resp>(socket: OwnedFd) -> io::Result<ServerTransport<Req, Resp>> {
-    Ok(ServerTransport(Packets::new(socket)?, PhantomData))
+    Ok(ServerTransport(Packets::new(socket, Vigil::for_call())?, PhantomData))
 }
 
 impl<Req, Resp: DeserializeOwned> Stream for ClientTransport<Req, Resp> {
     type Item = io::Result<Response<Resp>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_receive(cx).map(|item| item.map(|frame| frame.map(Reply::into_tarpc)))
+        let received = ready!(self.0.poll_receive(cx));
+        self.0.vigil.answered();
+        Poll::Ready(received.map(|frame| frame.map(Reply::into_tarpc)))
     }
 }
 
@@ -62,10 +64,10 @@ impl<Req: Serialize, Resp> Sink<ClientMessage<Req>> for ClientTransport<Req, Res
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: ClientMessage<Req>) -> io::Result<()> {
-        match Call::from_tarpc(message) {
-            Some(call) => self.0.enqueue(&call),
-            None => Ok(()),
-        }
+        let Some(call) = Call::from_tarpc(message) else { return Ok(()) };
+        self.0.enqueue(&call)?;
+        self.0.vigil.count(&call);
+        Ok(())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -81,7 +83,11 @@ impl<Req: DeserializeOwned, Resp> Stream for ServerTransport<Req, Resp> {
     type Item = io::Result<ClientMessage<Req>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_receive(cx).map(|item| item.map(|frame| frame.map(Call::into_tarpc)))
+        let received = ready!(self.0.poll_receive(cx));
+        if let Some(Ok(call)) = &received {
+            self.0.vigil.count(call);
+        }
+        Poll::Ready(received.map(|frame| frame.map(Call::into_tarpc)))
     }
 }
 
@@ -95,6 +101,7 @@ impl<Req, Resp: Serialize> Sink<Response<Resp>> for ServerTransport<Req, Resp> {
     /// An answer that does not fit a frame is replaced by an error for its caller; the connection lives on.
     fn start_send(mut self: Pin<&mut Self>, response: Response<Resp>) -> io::Result<()> {
         let id = response.request_id;
+        self.0.vigil.answered();
         self.0.enqueue(&Reply::from_tarpc(response)).or_else(|error| {
             self.0.enqueue(&Reply::<Resp>::Failed { id, detail: format!("cannot send the answer: {error}") })
         })
@@ -121,16 +128,9 @@ struct Packets<In> {
 }
 
 impl<In> Packets<In> {
-    fn new(socket: OwnedFd) -> io::Result<Self> {
+    fn new(socket: OwnedFd, vigil: Vigil) -> io::Result<Self> {
         let socket = registered(socket, Interest::READABLE)?;
-        Ok(Self {
-            socket,
-            full: None,
-            pace: Pace::default(),
-            vigil: Vigil::default(),
-            outgoing: VecDeque::new(),
-            incoming: PhantomData,
-        })
+        Ok(Self { socket, full: None, pace: Pace::default(), vigil, outgoing: VecDeque::new(), incoming: PhantomData })
     }
 
     fn enqueue<Out: Serialize>(&mut self, message: &Out) -> io::Result<()> {

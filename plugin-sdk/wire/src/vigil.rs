@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::frame::Call;
+
 /// So long at most does one end look for the next packet itself.
 const AWAKE: Duration = Duration::from_micros(60);
 
@@ -13,18 +15,43 @@ const AWAKE: Duration = Duration::from_micros(60);
 /// was slept through would be the last one watched.
 const BRIEF: Duration = Duration::from_micros(200);
 
-#[derive(Default)]
 pub(crate) struct Vigil {
-    /// When this end began to wait for the other.
+    /// Calls that were not answered yet.
+    open: usize,
+    /// So many are open when this end has nothing to do but wait for the other.
+    alone: usize,
+    /// When it began to.
     since: Option<Instant>,
     /// The last wait was a short one.
     brief: bool,
 }
 
 impl Vigil {
-    /// It is the other end's turn.
+    /// Of the end that asks: it waits for the answer to its only call.
+    pub(crate) fn for_answer() -> Self {
+        Self { open: 0, alone: 1, since: None, brief: false }
+    }
+
+    /// Of the end that answers: it waits for a call when it has answered all.
+    pub(crate) fn for_call() -> Self {
+        Self { alone: 0, ..Self::for_answer() }
+    }
+
+    pub(crate) fn count<T>(&mut self, call: &Call<T>) {
+        match call {
+            Call::Request { .. } => self.open += 1,
+            Call::Cancel { .. } => self.answered(),
+        }
+    }
+
+    pub(crate) fn answered(&mut self) {
+        // A call that was taken back may be answered all the same.
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// It is the other end's turn. Who has several calls open has others to look after, and sleeps until something comes.
     pub(crate) fn begin(&mut self, now: Instant) {
-        self.since = Some(now);
+        self.since = (self.open == self.alone).then_some(now);
     }
 
     /// Something has come.
@@ -43,10 +70,11 @@ impl Vigil {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RequestId;
 
     /// Waits one after the other: whether each is watched at its beginning and, if it lasts so long, at [`AWAKE`]'s end.
     fn watched(waits: &[Duration]) -> Vec<(bool, bool)> {
-        let (mut vigil, mut now) = (Vigil::default(), Instant::now());
+        let (mut vigil, mut now) = (Vigil::for_call(), Instant::now());
         waits
             .iter()
             .map(|wait| {
@@ -69,12 +97,32 @@ mod tests {
 
     #[test]
     fn nobody_who_has_not_asked_stays_awake() {
-        let (mut vigil, now) = (Vigil::default(), Instant::now());
+        let (mut vigil, now) = (Vigil::for_call(), Instant::now());
         vigil.begin(now);
         vigil.end(now);
         assert!(!vigil.awake(now), "what comes is worked on, not waited for");
         vigil.end(now + Duration::from_secs(1));
         vigil.begin(now);
         assert!(vigil.awake(now), "what comes unasked says nothing of how long answers take");
+    }
+
+    #[test]
+    fn who_has_several_calls_open_sleeps() {
+        let now = Instant::now();
+        for (mut vigil, opened, awake) in [
+            (Vigil::for_answer(), 1, true),
+            (Vigil::for_answer(), 2, false),
+            (Vigil::for_call(), 0, true),
+            (Vigil::for_call(), 1, false),
+        ] {
+            vigil.brief = true;
+            vigil.open = opened;
+            vigil.begin(now);
+            assert_eq!(vigil.awake(now), awake, "{opened} of {}", vigil.alone);
+        }
+        let mut vigil = Vigil::for_answer();
+        vigil.answered();
+        vigil.count(&Call::Request { id: 1, deadline_micros: 1, request: RequestId(1), body: () });
+        assert_eq!(vigil.open, 1, "an answer to a call that was taken back counts for no other");
     }
 }
