@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hull_sys::schedule::take_short_turns;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -70,6 +71,8 @@ pub fn main() -> ExitCode {
         }
     };
     let directory = PathBuf::from(std::env::var_os("HULL_DIR").unwrap_or_else(|| "/var/lib/hull".into()));
+    // Drivers, mounts and successors are told of it, wherever they are.
+    let directory = std::path::absolute(&directory).unwrap_or(directory);
     let lock = match prepare(&directory) {
         Ok(lock) => lock,
         Err(error) => {
@@ -128,7 +131,10 @@ fn prepare(directory: &Path) -> Result<Flock<File>, Failure> {
     let file = File::options().create(true).append(true).open(directory.join("lock"))?;
     // A predecessor that was killed this moment gives the lock back when the kernel has buried it.
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-    locked.map_err(|(_, error)| format!("another hulld uses `{}` ({error})", directory.display()).into())
+    locked.map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => format!("another hulld uses `{}`", directory.display()).into(),
+        error => format!("cannot lock `{}`: {error}", directory.join("lock").display()).into(),
+    })
 }
 
 async fn run(directory: &Path, keeper: OwnedFd) -> Result<End, Failure> {

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdDatagram;
+use std::path::PathBuf;
 
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, Interest};
@@ -54,12 +55,20 @@ pub(crate) fn read_memory(memory: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The path this process's program was started from, whether it is still there or has been replaced since.
-pub(crate) fn own_program() -> io::Result<std::path::PathBuf> {
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    Ok(without_mark(std::env::current_exe()?))
+}
+
+/// The same of the process that has started this one.
+pub(crate) fn parents_program() -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/{}/exe", nix::unistd::getppid())).map(without_mark)
+}
+
+fn without_mark(path: PathBuf) -> PathBuf {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let path = std::env::current_exe()?;
     let shown = path.as_os_str().as_bytes();
     let bytes = shown.strip_suffix(b" (deleted)").unwrap_or(shown);
-    Ok(std::ffi::OsString::from_vec(bytes.to_vec()).into())
+    std::ffi::OsString::from_vec(bytes.to_vec()).into()
 }
 
 /// Watches a descriptor for readiness. Must be called inside a tokio runtime.

@@ -176,10 +176,14 @@ async fn one(cx: &Context, server: &Server, name: &str, request: &InstanceStateP
         request.stateful = request.stateful && instance.stateful;
     }
     let operation = server.start(Method::PUT, &format!("{path}/state"), &request, "").await?;
-    cx.wait(server, operation, "")
-        .await
-        .map(drop)
-        .map_err(|error| anyhow::anyhow!("{error:#}\nTry `hull info --show-log {}` for more info", shown(server, name)))
+    let ended = cx.wait(server, operation, "").await.map(drop);
+    // What its log has is of starts.
+    if matches!(request.action.as_str(), "start" | "restart") {
+        let more =
+            |error| anyhow::anyhow!("{error:#}\nTry `hull info --show-log {}` for more info", shown(server, name));
+        return ended.map_err(more);
+    }
+    ended
 }
 
 /// Several instances, side by side: each failure is told with its name.

@@ -1,8 +1,8 @@
-//! `cargo xtask install --prefix P`: the programs, the plugins and the systemd unit, where a package would put them.
+//! `cargo xtask install --prefix P`: the programs, the plugins and the systemd units, where a package would put them.
 //!
 //! ```text
 //! P/bin/hull   P/bin/hulld   P/libexec/hull/{hull-gateway,…}   P/lib/hull/plugins/NAME/{NAME,plugin.toml}
-//! P/lib/systemd/system/hull.service
+//! P/lib/systemd/system/{hull.service,hull-instances.service}
 //! ```
 
 use std::fs;
@@ -19,12 +19,15 @@ pub(crate) struct Install {
     /// Where to: `/usr/local`, or a packager's tree
     #[arg(long, default_value = "/usr/local")]
     prefix: PathBuf,
-    /// Put in front of every path that is written, but not into the unit
+    /// Put in front of every path that is written, but not into the units
     #[arg(long)]
     destdir: Option<PathBuf>,
 }
 
-const UNIT: &str = include_str!("hull.service");
+const UNITS: [(&str, &str); 2] = [
+    ("hull.service", include_str!("hull.service")),
+    ("hull-instances.service", include_str!("hull-instances.service")),
+];
 
 pub(crate) fn run(install: &Install) -> Result<()> {
     let built = build_release()?;
@@ -45,10 +48,12 @@ pub(crate) fn run(install: &Install) -> Result<()> {
             put(&built.join(helper), &plugin.join(helper))?;
         }
     }
-    let unit = UNIT.replace("@PREFIX@", &prefix.display().to_string());
-    write(&tree.join("lib/systemd/system/hull.service"), unit.as_bytes(), 0o644)?;
+    for (name, unit) in UNITS {
+        let unit = unit.replace("@PREFIX@", &prefix.display().to_string());
+        write(&tree.join("lib/systemd/system").join(name), unit.as_bytes(), 0o644)?;
+    }
     say(&format!(
-        "installed to `{}`; next: groupadd --system --force hull; systemctl enable --now hull",
+        "installed to `{}`; next: groupadd --system --force hull; systemctl enable --now hull hull-instances",
         tree.display()
     ));
     Ok(())

@@ -21,11 +21,12 @@ pub(crate) struct Setup {
 /// Building: crates that compile C, and the library they link.
 const BUILD: [&str; 4] = ["gcc", "libc6-dev", "libseccomp-dev", "pkg-config"];
 /// Running: what plugins start, and where container ids come from.
-const RUN: [&str; 9] = [
+const RUN: [&str; 10] = [
     "ca-certificates",
     "debian-archive-keyring",
     "dnsmasq-base",
     "iproute2",
+    "lxcfs",
     "mmdebstrap",
     "nftables",
     "squashfs-tools",
@@ -33,7 +34,7 @@ const RUN: [&str; 9] = [
     "zstd",
 ];
 /// Testing: small images and things to look at them with.
-const TEST: [&str; 4] = ["acl", "attr", "busybox-static", "lxcfs"];
+const TEST: [&str; 3] = ["acl", "attr", "busybox-static"];
 /// The client that drives Hull in the stories, unless there is an `lxc` of another origin, as on Ubuntu.
 const CLIENT: &str = "lxd-client";
 const LXD: &str = "lxd";

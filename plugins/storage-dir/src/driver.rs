@@ -292,7 +292,7 @@ impl StorageDriver for DirDriver {
             None => self.light(move |pool| pool.require(&volume)).await.map(|_| None),
             Some(_) => {
                 let message = format!("cannot limit volume `{volume}`: the driver `dir` sets no limits");
-                Err(DriverError::new(Code::Unsupported, message).hint("use a pool of another driver, as btrfs"))
+                Err(DriverError::new(Code::Unsupported, message))
             }
         }
     }

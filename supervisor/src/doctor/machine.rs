@@ -28,7 +28,8 @@ const ID_MAPPED: [(&str, (u32, u32)); 9] = [
 
 pub(super) async fn checks(hull: &Hull) -> Vec<DoctorCheck> {
     let kernel = kernel_version();
-    let mut checks = vec![id_mapped_mounts(kernel), user_namespaces(), control_groups(), ids(), landlock()];
+    let mut checks =
+        vec![id_mapped_mounts(kernel), user_namespaces(), control_groups(), ids(), landlock(), own_views()];
     checks.extend(programs(hull));
     checks.extend(pools(hull, kernel).await);
     checks.extend(networks(hull));
@@ -97,6 +98,15 @@ fn control_groups() -> DoctorCheck {
             )
         }
     }
+}
+
+fn own_views() -> DoctorCheck {
+    let is_there = Path::new("/var/lib/lxcfs/proc/meminfo").exists();
+    let (verdict, detail) = match is_there {
+        true => (OK, "containers see their own limits in /proc"),
+        false => (MISSING, "programs in containers see the host's memory and processors; limits hold all the same"),
+    };
+    check("lxcfs", verdict, detail, "install and start lxcfs, then restart the containers")
 }
 
 fn ids() -> DoctorCheck {

@@ -160,7 +160,7 @@ async fn move_to(
 async fn remove(State(hull): State<Hull>, scope: Scope, Path(name): Path<String>) -> Reply {
     let entry = settled(&hull, &scope, &name).await?;
     let busy = entry.claim("delete")?;
-    delete::check(&entry)?;
+    delete::check(&hull, &entry)?;
     let url = entry.record().name.url();
     let spec = Spec::task("Deleting instance", "instances", url.clone()).also("containers", url);
     let spec = spec.loading(pool_load(&hull, &entry));

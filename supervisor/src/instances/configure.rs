@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hull_api::{Config, InstancePut};
 
-use super::model::{Devices, Record};
+use super::model::Record;
 use super::registry::{Entry, Live};
 use super::{create, expand, given, store, validate};
 use crate::api::ApiError;
@@ -116,12 +116,12 @@ async fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result
     let (_, devices) = expand::expand(hull, new);
     validate::expanded(&devices)?;
     let (_, before) = expand::expand(hull, old);
-    let pool = |devices: &Devices| expand::root_disk(devices).and_then(|(_, disk)| disk.get("pool").cloned());
-    if pool(&before).is_some() && pool(&devices).is_none() {
+    let (before, after) = (expand::root_pool(&before), expand::root_pool(&devices));
+    if before.is_some() && after.is_none() {
         let why = "Invalid expanded devices: Failed detecting root disk device: No root device could be found";
         return Err(ApiError::bad_request(why));
     }
-    if pool(&before) != pool(&devices) {
+    if before != after {
         return Err(ApiError::bad_request(match entry.live() {
             Live::Stopped => "The root disk's pool cannot be changed; make a new instance in the other pool",
             _ => "Cannot change the root disk of a running instance",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Record;
 use super::registry::Entry;
-use super::{store, validate};
+use super::{expand, store, validate};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -16,27 +16,27 @@ use crate::plans::{self, AfterCrash, Plan};
 
 /// The caller holds the instance's [`super::busy::Busy`].
 pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
-    check(entry)?;
+    check(hull, entry)?;
     delete_ended(hull, entry, operation).await
 }
 
 /// The same for what follows the end of an instance, before it counts as stopped.
 pub(super) async fn delete_ended(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
-    check_protection(entry)?;
+    check_protection(hull, entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
 }
 
 /// What forbids it.
-pub(super) fn check(entry: &Entry) -> Result<(), ApiError> {
+pub(super) fn check(hull: &Hull, entry: &Entry) -> Result<(), ApiError> {
     if entry.live().running().is_some() {
         return Err(ApiError::bad_request("Instance is running"));
     }
-    check_protection(entry)
+    check_protection(hull, entry)
 }
 
-fn check_protection(entry: &Entry) -> Result<(), ApiError> {
-    let protected =
-        entry.record().config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
+fn check_protection(hull: &Hull, entry: &Entry) -> Result<(), ApiError> {
+    let (config, _) = expand::expand(hull, &entry.record());
+    let protected = config.get("security.protection.delete").and_then(|value| validate::parse_boolean(value));
     if protected == Some(true) {
         return Err(ApiError::bad_request("Container is protected"));
     }

@@ -1,17 +1,24 @@
 //! What an instance's own keys and its profiles' come to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hull_plugin::ConfigMap;
 
 use super::model::{Devices, Record};
 use crate::hull::Hull;
+use crate::profiles::Profile;
 
 /// Profiles in their order, then the instance's own: later ones win, device by device as a whole.
 pub(crate) fn expand(hull: &Hull, record: &Record) -> (ConfigMap, Devices) {
+    expand_by(|name| hull.profiles.find(name), record)
+}
+
+/// The same with other profiles than there are.
+pub(crate) fn expand_by(find: impl Fn(&str) -> Option<Arc<Profile>>, record: &Record) -> (ConfigMap, Devices) {
     let mut config = ConfigMap::new();
     let mut devices = Devices::new();
-    for profile in record.profiles.iter().filter_map(|name| hull.profiles.find(name)) {
+    for profile in record.profiles.iter().filter_map(|name| find(name)) {
         config.extend(profile.config.clone());
         devices.extend(profile.devices.clone());
     }
@@ -36,6 +43,11 @@ pub(crate) fn root_disk(devices: &Devices) -> Option<(&String, &ConfigMap)> {
 
 pub(crate) fn is_root_disk(device: &ConfigMap) -> bool {
     kind(device) == "disk" && device.get("path").is_some_and(|path| path == "/") && !device.contains_key("source")
+}
+
+/// The pool of the root file system.
+pub(crate) fn root_pool(devices: &Devices) -> Option<String> {
+    root_disk(devices).and_then(|(_, disk)| disk.get("pool").cloned())
 }
 
 /// The devices of one type.

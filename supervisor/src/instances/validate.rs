@@ -13,6 +13,7 @@ use super::{expand, limits};
 use crate::api::ApiError;
 use crate::hull::Hull;
 use crate::look;
+use crate::profiles::Profile;
 
 /// Keys every instance has, whatever its driver.
 fn common_keys() -> Vec<ConfigKey> {
@@ -39,6 +40,44 @@ fn common_keys() -> Vec<ConfigKey> {
     ]
 }
 
+/// LXD's keys for what Hull does not have: refused with the reason, since scripts set them and expect an effect.
+const NOT_YET: &[(&str, &str)] = &[
+    ("agent.nic_config", "virtual machines are not supported yet"),
+    ("boot.autorestart", "restarting after a crash is not supported yet"),
+    ("boot.debug_edk2", "virtual machines are not supported yet"),
+    ("cloud-init.", "cloud-init's data is not supported yet"),
+    ("cluster.", "clusters are not supported yet"),
+    ("limits.cpu.nodes", "NUMA nodes are not supported yet"),
+    ("limits.cpu.priority", "it is not supported yet; `limits.cpu.allowance` gives a share"),
+    ("limits.disk.priority", "priorities of disks and networks are not supported yet"),
+    ("limits.hugepages.", "limits of huge pages are not supported yet"),
+    ("limits.memory.", "only `limits.memory` itself, a hard limit, is supported yet"),
+    ("limits.network.priority", "priorities of disks and networks are not supported yet"),
+    ("linux.kernel_modules", "loading kernel modules for an instance is not supported"),
+    ("migration.", "migration is not supported yet"),
+    ("nvidia.", "GPUs are not supported yet"),
+    ("raw.apparmor", "AppArmor is not used"),
+    ("raw.idmap", "mapping host ids into an instance is not supported yet"),
+    ("raw.qemu", "virtual machines are not supported yet"),
+    ("raw.seccomp", "it is not supported yet; `security.syscalls.*` are"),
+    ("security.agent.", "virtual machines are not supported yet"),
+    ("security.csm", "virtual machines are not supported yet"),
+    ("security.devlxd", "the guest API is not supported yet"),
+    ("security.guestapi", "the guest API is not supported yet"),
+    ("security.idmap.", "every driver's instances share one range of ids"),
+    ("security.protection.shift", "file systems are mapped when they are mounted, and never rewritten"),
+    ("security.secureboot", "virtual machines are not supported yet"),
+    ("security.sev", "virtual machines are not supported yet"),
+    ("snapshots.", "snapshots are not supported yet"),
+];
+
+fn unknown(key: &str) -> String {
+    match NOT_YET.iter().find(|(prefix, _)| key.starts_with(prefix)) {
+        Some((_, why)) => format!("Configuration key \"{key}\" cannot be set: {why}"),
+        None => format!("Unknown configuration key: {key}"),
+    }
+}
+
 /// Refuses unknown keys and impossible values.
 pub(crate) async fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiError> {
     let mut known = common_keys();
@@ -51,13 +90,35 @@ pub(crate) async fn config(hull: &Hull, config: &ConfigMap) -> Result<(), ApiErr
             return check_volatile(key, value).map_err(invalid);
         }
         let found = known.iter().find(|one| one.covers(key));
-        let found = found.ok_or_else(|| invalid(format!("Unknown configuration key: {key}")))?;
+        let found = found.ok_or_else(|| invalid(unknown(key)))?;
         if value.is_empty() {
             return Ok(()); // an unset key
         }
         check_value(found, value).map_err(&invalid)?;
         check_limit(key, value).map_err(&invalid)
     })
+}
+
+/// Refuses a change of a profile that would take instances their root disk, or claim that it is in another pool than it is.
+pub(crate) fn keeps_root_disks(hull: &Hull, changed: &Profile) -> Result<(), ApiError> {
+    let changed = Arc::new(changed.clone());
+    let find =
+        |name: &str| if changed.name.as_str() == name { Some(changed.clone()) } else { hull.profiles.find(name) };
+    for entry in hull.instances.all() {
+        let record = entry.record();
+        let (_, before) = expand::expand(hull, &record);
+        let (_, after) = expand::expand_by(find, &record);
+        let (before, after) = (expand::root_pool(&before), expand::root_pool(&after));
+        if before.is_some() && before != after {
+            let why = format!(
+                "At least one instance relies on this profile's root disk device: \"{}\" has it in the pool \"{}\"",
+                record.name,
+                before.unwrap_or_default()
+            );
+            return Err(ApiError::bad_request(why));
+        }
+    }
+    Ok(())
 }
 
 /// A key that is empty is one that is not set: clients unset keys so.

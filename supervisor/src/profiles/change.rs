@@ -52,6 +52,7 @@ pub(super) async fn update(hull: &Hull, name: &str, headers: &HeaderMap, change:
         if profile == *old {
             return Ok(());
         }
+        validate::keeps_root_disks(hull, &profile)?;
         save(hull, profile).await?;
         break old;
     };

@@ -10,4 +10,5 @@ mod registry;
 mod store;
 
 pub(crate) use api::routes;
+pub(crate) use model::Profile;
 pub(crate) use registry::Profiles;

@@ -38,7 +38,7 @@ async fn upgrade(State(hull): State<Hull>, peer: Peer, Json(wish): Json<UpgradeP
     if from.as_ref().is_some_and(|path| !path.is_absolute()) {
         return Err(ApiError::bad_request(format!("`{}` is not an absolute path", wish.from)));
     }
-    let executable = from.map_or_else(|| hull.upgrade.executable.clone(), |folder| folder.join("hulld"));
+    let executable = from.map_or_else(|| hull.upgrade.installed.clone(), |folder| folder.join("hulld"));
     let (supervisor, gateway) = (wish.supervisor, wish.gateway);
     run::start(&hull, Order { executable, supervisor, gateway, patience: wish.patience.into() }).await
 }

@@ -11,6 +11,8 @@ use crate::operations::Leaving;
 pub(crate) struct Upgrade {
     /// This supervisor's program.
     pub(super) executable: PathBuf,
+    /// What the keeper was started from: a package's next version is put there.
+    pub(super) installed: PathBuf,
     /// Known when they serve.
     gateways: watch::Sender<Option<Gateways>>,
     left: watch::Sender<bool>,
@@ -24,6 +26,7 @@ impl Upgrade {
     pub(crate) fn new(executable: &Path) -> Self {
         Self {
             executable: executable.to_owned(),
+            installed: crate::sys::parents_program().unwrap_or_else(|_| executable.to_owned()),
             gateways: watch::Sender::new(None),
             left: watch::Sender::new(false),
             leaving: Mutex::default(),

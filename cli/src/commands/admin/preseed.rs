@@ -4,12 +4,12 @@ use crate::client::{ApiError, Server, url};
 use crate::context::Context;
 use anyhow::{Context as _, Result, bail};
 use http::Method;
-use hull_api::{Config, NetworksPost, ProfilePut, ProfilesPost, ProjectsPost, StoragePoolsPost};
+use hull_api::{Config, NetworksPost, ProfilesPost, ProjectsPost, StoragePoolsPost};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Preseed {
     pub(super) config: Config,
     pub(super) networks: Vec<PreseedNetwork>,
@@ -45,7 +45,7 @@ impl Preseed {
                 .context("Failed to update server configuration")?;
         }
         for pool in &self.storage_pools {
-            let change = json!({"config": pool.config, "description": pool.description});
+            let change = described(json!({"config": pool.config}), &pool.description);
             ensure(cx, server, "storage-pools", &pool.name, pool, &change)
                 .await
                 .with_context(|| format!("Failed to create storage pool \"{}\"", pool.name))?;
@@ -59,29 +59,34 @@ impl Preseed {
                 name: network.name.clone(),
                 kind: network.kind.clone(),
             };
-            let change = json!({"config": network.config, "description": network.description});
+            let change = described(json!({"config": network.config}), &network.description);
             ensure(cx, &server, "networks", &network.name, &request, &change)
                 .await
                 .with_context(|| format!("Failed to create network \"{}\"", network.name))?;
         }
         for project in &self.projects {
-            let change = json!({"config": project.config, "description": project.description});
+            let change = described(json!({"config": project.config}), &project.description);
             ensure(cx, server, "projects", &project.name, project, &change)
                 .await
                 .with_context(|| format!("Failed to create project \"{}\"", project.name))?;
         }
         for profile in &self.profiles {
-            let change = serde_json::to_value(ProfilePut {
-                config: profile.config.clone(),
-                description: profile.description.clone(),
-                devices: profile.devices.clone(),
-            })?;
+            let change = json!({"config": profile.config, "devices": profile.devices});
+            let change = described(change, &profile.description);
             ensure(cx, server, "profiles", &profile.name, profile, &change)
                 .await
                 .with_context(|| format!("Failed to create profile \"{}\"", profile.name))?;
         }
         Ok(())
     }
+}
+
+/// With the description, if one is given: else the present one stays.
+fn described(mut change: Value, description: &str) -> Value {
+    if !description.is_empty() {
+        change["description"] = json!(description);
+    }
+    change
 }
 
 /// Creates what is missing, changes what is there.

@@ -6,13 +6,13 @@ use crate::client::{Server, url};
 use crate::commands::show;
 use crate::context::Context;
 use anyhow::Result;
-use hull_api::{Config, Network, ProfilesPost, StoragePool, StoragePoolsPost};
+use hull_api::{Config, Network, Profile, ProfilesPost, StoragePool, StoragePoolsPost};
 
 pub(super) async fn ask(cx: &Context, server: &Server) -> Result<Preseed> {
     let mut preseed = Preseed::default();
     let mut profile = ProfilesPost { name: "default".into(), ..ProfilesPost::default() };
-    if yes(cx, "Would you like to use LXD clustering?", false)? {
-        anyhow::bail!("clustering is not part of this version");
+    if yes(cx, "Would you like to use clustering?", false)? {
+        cx.printer.note("Clustering is not part of this version: this server stays on its own.");
     }
     storage(cx, server, &mut preseed, &mut profile).await?;
     network(cx, server, &mut preseed, &mut profile).await?;
@@ -20,11 +20,16 @@ pub(super) async fn ask(cx: &Context, server: &Server) -> Result<Preseed> {
         let address = text(cx, "Address to bind to (not including port)", "all")?;
         let port: u16 = text(cx, "Port to bind to", "8443")?.parse()?;
         let address = if address == "all" { "[::]".to_owned() } else { address };
-        preseed.config.insert("core.https_address".into(), listening(&address, port));
+        let address = listening(&address, port);
+        cx.printer.note(format!("This version listens on its local socket only, and not at {address}."));
     }
     if !yes(cx, "Would you like stale cached images to be updated automatically?", true)? {
         preseed.config.insert("images.auto_update_interval".into(), "0".into());
     }
+    let present = server.get::<Profile>(&url(&["profiles", "default"])).await?.devices;
+    // What it has stays: instances may rely on it.
+    let has_root = present.values().any(|device| device.get("path").is_some_and(|path| path == "/"));
+    profile.devices.retain(|name, _| !(present.contains_key(name) || has_root && name == "root"));
     if !profile.devices.is_empty() {
         preseed.profiles.push(profile);
     }
@@ -75,7 +80,7 @@ async fn storage(cx: &Context, server: &Server, preseed: &mut Preseed, profile: 
 async fn network(cx: &Context, server: &Server, preseed: &mut Preseed, profile: &mut ProfilesPost) -> Result<()> {
     let known: Vec<Network> = server.get(&(url(&["networks"]) + "?recursion=1")).await?;
     if !yes(cx, "Would you like to create a new local network bridge?", true)? {
-        if yes(cx, "Would you like to configure LXD to use an existing bridge or host interface?", false)? {
+        if yes(cx, "Would you like to use an existing bridge or host interface?", false)? {
             let name = cx.ask("Name of the existing bridge or host interface: ")?;
             profile
                 .devices
@@ -95,7 +100,7 @@ async fn network(cx: &Context, server: &Server, preseed: &mut Preseed, profile: 
         let question = format!("What {version} address should be used? (CIDR subnet notation, “auto” or “none”)");
         let address = text(cx, &question, "auto")?;
         if !matches!(address.as_str(), "auto" | "none")
-            && yes(cx, &format!("Would you like LXD to NAT {version} traffic on your bridge?"), true)?
+            && yes(cx, &format!("Would you like to NAT {version} traffic on your bridge?"), true)?
         {
             network.config.insert(format!("{key}.nat"), "true".into());
         }

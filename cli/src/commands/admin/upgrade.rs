@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// again. Without a flag the supervisor and the gateway are replaced.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Upgrade {
-    /// The directory with the new programs [default: where the present ones were started from]
+    /// The directory with the new programs [default: where hulld was started from, whatever it was replaced by since]
     #[arg(long, value_name = "DIRECTORY")]
     from: Option<PathBuf>,
     /// Replace the supervisor

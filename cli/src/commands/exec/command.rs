@@ -25,7 +25,7 @@ pub(crate) struct Exec {
     instance: String,
     #[arg(value_name = "COMMAND", required = true)]
     command: Vec<String>,
-    /// Folder to run in [default: the home of the user]
+    /// Folder to run in; `/` if there is no such folder, as LXD does [default: the home of the user]
     #[arg(long)]
     cwd: Option<String>,
     /// Give the command no input

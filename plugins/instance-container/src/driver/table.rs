@@ -135,8 +135,8 @@ impl Running {
 
     pub(crate) fn console(&self) -> Result<&Console, DriverError> {
         self.console.as_ref().ok_or_else(|| {
-            DriverError::new(Code::Unavailable, "the console was lost when the driver was restarted")
-                .hint("restart the instance")
+            DriverError::new(Code::Unavailable, "the console was lost when hulld or the driver was restarted")
+                .hint("restart the instance; only `hull admin upgrade` and `hull plugin upgrade` keep consoles")
         })
     }
 }
