@@ -29,6 +29,34 @@ fn a_disk_comes_changes_and_goes_while_it_runs() -> Result<()> {
 }
 
 #[test]
+fn the_files_of_a_shifted_disk_are_the_containers_own() -> Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let host = Host::ready()?;
+    if host.target() == Target::Lxd {
+        return host.assert_nothing_leaked(); // here it says: Required idmapping abilities not available
+    }
+    let web = host.running("web")?;
+    let share = host.folder().join("share");
+    std::fs::create_dir(&share)?;
+    std::fs::write(share.join("secret"), "of root\n")?;
+    std::fs::set_permissions(share.join("secret"), std::fs::Permissions::from_mode(0o600))?;
+    let source = format!("source={}", share.display());
+    host.client(&["config", "device", "add", "web", "d1", "disk", &source, "path=/mnt/d1"])?.ok()?;
+    assert_eq!(web.exec(&["cat", "/mnt/d1/secret"])?.status, 1, "the host's root is nobody inside");
+    for round in ["changed while it runs", "from its start"] {
+        host.client(&["config", "device", "set", "web", "d1", "shift=true"])?.ok()?;
+        assert_eq!(web.exec(&["cat", "/mnt/d1/secret"])?.ok()?, "of root\n", "{round}");
+        let file = format!("/mnt/d1/made {round}");
+        web.exec(&["touch", &file])?.ok()?;
+        assert_eq!(std::fs::metadata(share.join(format!("made {round}")))?.uid(), 0, "{round}");
+        host.client(&["restart", "-f", "web"])?.ok()?;
+    }
+    let unset = host.client(&["config", "device", "set", "web", "d1", "shift=perhaps"])?;
+    assert!(unset.status == 1 && unset.stderr.contains("perhaps"), "{unset:?}");
+    host.assert_nothing_leaked()
+}
+
+#[test]
 fn a_nic_comes_survives_the_daemon_and_goes_while_it_runs() -> Result<()> {
     let mut host = Host::with_network()?;
     let second = format!("{}b", host.network().context("the host has a network")?);

@@ -38,8 +38,13 @@ pub(super) fn idmap(mount: &MountFd, user_namespace: &UserNamespaceFd) -> Result
     })
 }
 
-/// A host path as a detached mount; `None` for the root disk and for optional paths that are not there.
-pub(super) async fn disk_mount(name: &str, disk: &ConfigMap) -> Result<Option<(MountSpec, MountFd)>, ApiError> {
+/// A host path as a detached mount; `None` for the root disk and for optional paths that are not there. `shift`ed, its files
+/// belong to the user namespace's ids as they are numbered on the host: root's to root.
+pub(super) async fn disk_mount(
+    name: &str,
+    disk: &ConfigMap,
+    user_namespace: Option<&UserNamespaceFd>,
+) -> Result<Option<(MountSpec, MountFd)>, ApiError> {
     let (Some(source), Some(path)) = (disk.get("source"), disk.get("path")) else { return Ok(None) };
     let flag = |key: &str| disk.get(key).and_then(|value| super::validate::parse_boolean(value));
     let depth = if flag("recursive") == Some(true) { Depth::Recursive } else { Depth::This };
@@ -57,7 +62,11 @@ pub(super) async fn disk_mount(name: &str, disk: &ConfigMap) -> Result<Option<(M
     };
     let path = if path.starts_with('/') { path.clone() } else { format!("/{path}") };
     let spec = MountSpec { path, read_only: flag("readonly") == Some(true) };
-    Ok(Some((spec, MountFd::new(mount))))
+    let mount = MountFd::new(mount);
+    if let Some(user_namespace) = user_namespace.filter(|_| flag("shift") == Some(true)) {
+        idmap(&mount, user_namespace).map_err(|error| error.context(format!("Failed to start device \"{name}\"")))?;
+    }
+    Ok(Some((spec, mount)))
 }
 
 /// Connects every NIC; one that fails takes none of the others with it, the plan's undo does.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use hull_plugin::network::Attachment;
-use hull_plugin::{ConfigMap, DeviceName, Handle, NetworkNamespaceFd, OperationId};
+use hull_plugin::{ConfigMap, DeviceName, Handle, NetworkNamespaceFd, OperationId, UserNamespaceFd};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Devices, Record};
@@ -138,7 +138,8 @@ impl Change<'_> {
                 attached = Some(devices::attach_nic(self.hull, self.record, nic, &namespace, &self.operation).await?);
             }
             "disk" if !expand::is_root_disk(device) => {
-                if let Some((spec, mount)) = devices::disk_mount(name, device).await? {
+                let user_namespace = UserNamespaceFd::new(self.namespace("user")?);
+                if let Some((spec, mount)) = devices::disk_mount(name, device, Some(&user_namespace)).await? {
                     let driver = self.hull.plugins.instance(&self.record.driver)?;
                     driver.attach_mount(&self.operation, &self.record.name.id(), &spec, &mount).await?;
                 }

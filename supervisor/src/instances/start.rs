@@ -14,7 +14,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use hull_plugin::instance::{IdMap, InstanceSpec, Preparation, Prepared, Started};
 use hull_plugin::network::Attachment;
-use hull_plugin::{ConfigMap, MountFd, OperationId};
+use hull_plugin::{ConfigMap, MountFd, OperationId, UserNamespaceFd};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
@@ -115,17 +115,19 @@ impl Start {
     }
 
     async fn connect(&mut self, hull: &Hull, operation: &OperationId) -> Result<(), ApiError> {
-        let network_namespace = self.found(|found| {
+        let (network_namespace, user_namespace) = self.found(|found| {
             let prepared =
                 found.prepared.as_ref().ok_or_else(|| ApiError::internal("the plan has lost what it prepared"))?;
-            let copy = prepared.network_namespace.try_clone();
-            copy.map_err(|error| ApiError::internal(format!("cannot duplicate a descriptor: {error}")))
+            let copies = prepared.network_namespace.try_clone().and_then(|network| {
+                Ok((network, prepared.user_namespace.as_ref().map(UserNamespaceFd::try_clone).transpose()?))
+            });
+            copies.map_err(|error| ApiError::internal(format!("cannot duplicate a descriptor: {error}")))
         })?;
         let nics = devices::attach_nics(hull, &self.record, &self.devices, &network_namespace, operation).await?;
         self.found(|found| found.nics = nics);
         let driver = hull.plugins.instance(&self.record.driver)?;
         for (name, disk) in expand::of_kind(&self.devices, "disk") {
-            let Some((spec, mount)) = devices::disk_mount(name, disk).await? else { continue };
+            let Some((spec, mount)) = devices::disk_mount(name, disk, user_namespace.as_ref()).await? else { continue };
             driver.attach_mount(operation, &self.name().id(), &spec, &mount).await?;
         }
         Ok(())

@@ -216,9 +216,9 @@ fn check_device(hull: &Hull, drivers: &[Arc<Description>], name: &str, device: &
 }
 
 fn check_disk(hull: &Hull, device: &ConfigMap) -> Result<(), String> {
-    let known = ["type", "path", "source", "pool", "readonly", "recursive", "required"];
+    let known = ["type", "path", "source", "pool", "readonly", "recursive", "required", "shift"];
     only(device, |key| known.contains(&key))?;
-    for key in ["readonly", "recursive", "required"] {
+    for key in ["readonly", "recursive", "required", "shift"] {
         device.get(key).map_or(Ok(()), |value| boolean(value))?;
     }
     let path = device.get("path").map(String::as_str).unwrap_or_default();

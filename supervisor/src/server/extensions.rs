@@ -37,6 +37,7 @@ pub(super) const EXTENSIONS: &[&str] = &[
     "container_protection_delete",
     "network_hwaddr",
     "network_nat_order",
+    "container_disk_shift",
     "container_full",
     "kernel_features",
     "id_map_current",
