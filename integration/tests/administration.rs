@@ -64,17 +64,30 @@ fn a_profile_protects_its_instances() -> Result<()> {
 }
 
 #[test]
-fn keys_that_lxd_has_are_refused_with_the_reason() -> Result<()> {
+fn what_would_keep_an_instance_from_starting_is_refused_when_it_is_set() -> Result<()> {
     let host = Host::ready()?;
     if host.target() == Target::Lxd {
         return host.assert_nothing_leaked();
     }
     let web = host.stopped("web")?;
-    for (key, why) in [("limits.memory.swap=false", "only `limits.memory`"), ("snapshots.schedule=@daily", "snapshots")]
-    {
+    let raw = "raw.lxc=lxc.mount.entry = /x x none bind 0 0";
+    for (key, why) in [
+        ("limits.memory.swap=false", "only `limits.memory`"),
+        ("snapshots.schedule=@daily", "snapshots"),
+        ("security.privileged=true", "`security.nesting` covers most"),
+        ("limits.kernel.nofile=abc", "`SOFT:HARD`"),
+        ("limits.kernel.colour=1", "Unknown configuration key"),
+        (raw, "`lxc.signal.halt`"),
+    ] {
         let refused = host.client(&["config", "set", "web", key])?;
         assert!(refused.status == 1 && refused.stderr.contains(why), "{key}: {refused:?}");
     }
+    let lines = "security.syscalls.deny=keyctl errno 38\n# and\nadd_key\n";
+    host.client(&["config", "set", "web", lines, "limits.kernel.nofile=100:200"])?.ok()?;
+    web.start()?;
+    let limits = web.exec(&["cat", "/proc/self/limits"])?.ok()?;
+    assert!(limits.lines().any(|line| line.starts_with("Max open files") && line.contains("100")), "{limits}");
+    web.change("stop", true)?;
     web.delete()?;
     host.assert_nothing_leaked()
 }

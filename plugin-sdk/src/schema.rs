@@ -50,4 +50,16 @@ pub enum ValueKind {
     Cidr(Vec<String>),
     /// A path on the host.
     Path,
+    /// What a regular expression matches as a whole, line breaks included.
+    Matching {
+        pattern: String,
+        otherwise: String,
+    },
+}
+
+impl ValueKind {
+    /// `otherwise` says what to write instead of a value that does not match.
+    pub fn matching(pattern: &str, otherwise: &str) -> Self {
+        Self::Matching { pattern: pattern.into(), otherwise: otherwise.into() }
+    }
 }

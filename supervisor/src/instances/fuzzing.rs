@@ -16,6 +16,7 @@ pub fn check_settings(config: &ConfigMap) {
         ValueKind::Choice(words()),
         ValueKind::Cidr(words()),
         ValueKind::Path,
+        ValueKind::matching("(?:[a-z]+\n?)*", "words"),
     ];
     for (key, value) in config {
         for kind in &kinds {

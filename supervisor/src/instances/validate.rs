@@ -307,7 +307,25 @@ pub(crate) fn check_value(key: &ConfigKey, value: &str) -> Result<(), String> {
         {
             Err(format!("Line breaks are not allowed in \"{}\"", key.name))
         }
-        ValueKind::Text | ValueKind::Choice(_) | ValueKind::Path | ValueKind::Cidr(_) => Ok(()),
+        ValueKind::Matching { pattern, otherwise } if !matches_whole(pattern, value) => {
+            Err(format!("Invalid value \"{value}\" for \"{}\": {otherwise}", key.name))
+        }
+        ValueKind::Matching { .. } | ValueKind::Text | ValueKind::Choice(_) | ValueKind::Path | ValueKind::Cidr(_) => {
+            Ok(())
+        }
+    }
+}
+
+/// A driver's expression: it takes linear time whatever it is, and one that is malformed matches nothing.
+fn matches_whole(pattern: &str, value: &str) -> bool {
+    const LARGEST: usize = 1 << 20;
+    let compiled = regex::RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).size_limit(LARGEST).build();
+    match compiled {
+        Ok(expression) => expression.is_match(value),
+        Err(error) => {
+            tracing::warn!(pattern, %error, "a driver's expression for the values of a key is malformed");
+            false
+        }
     }
 }
 

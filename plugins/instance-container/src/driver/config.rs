@@ -11,7 +11,7 @@ use crate::table::Record;
 
 /// What LXC's own defaults deny: clock, kernel modules, raw I/O, mandatory access control.
 const DROPPED_CAPABILITIES: [u32; 5] = [25, 16, 17, 33, 32]; // linux/capability.h
-const RESOURCES: [&str; 16] = [
+pub(crate) const RESOURCES: [&str; 16] = [
     "cpu",
     "fsize",
     "data",
