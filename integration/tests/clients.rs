@@ -177,6 +177,21 @@ fn neither_input_nor_output_belongs_to_a_client_that_does_not_need_it() -> Resul
     host.assert_nothing_leaked()
 }
 
+#[test]
+fn what_the_machine_has_is_told_alike() -> Result<()> {
+    let host = Host::empty()?;
+    let mut pages = Vec::new();
+    for client in host.clients()? {
+        let page = host.with(&client, &["info", "--resources"], "")?.ok()?;
+        // What changes between two questions.
+        let steady = page.lines().filter(|line| !line.contains("Free: ") && !line.contains("Used: "));
+        pages.push(steady.map(|line| format!("{line}\n")).collect::<String>());
+    }
+    assert!(pages[0].contains("\nMemory:\n  Total: ") && pages[0].contains("- Core 0\n"), "{}", pages[0]);
+    assert!(pages.iter().all(|page| *page == pages[0]), "{pages:#?}");
+    host.assert_nothing_leaked()
+}
+
 /// As newer lxc does; 5.0.2 leaves the file unread.
 #[test]
 fn what_is_created_can_be_described_by_a_file() -> Result<()> {

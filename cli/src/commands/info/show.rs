@@ -1,6 +1,6 @@
 //! `hull info`: which of the two it is about, and its rest.
 
-use super::instance;
+use super::{instance, resources};
 use crate::client::{Server, empty, url};
 use crate::commands::show;
 use crate::context::Context;
@@ -17,11 +17,18 @@ pub(crate) struct Info {
     /// With the end of the instance's log
     #[arg(long)]
     show_log: bool,
+    /// What the server's machine has, instead
+    #[arg(long)]
+    resources: bool,
 }
 
 impl Info {
     pub(crate) async fn run(self, cx: &Context) -> Result<()> {
         let (server, name) = cx.locate_or_default(self.instance.as_deref())?;
+        if self.resources {
+            cx.printer.text(resources::described(&server.get("/1.0/resources").await?));
+            return Ok(());
+        }
         if name.is_empty() {
             return show(cx, &in_yaml(&server.get("/1.0").await?)?);
         }
