@@ -100,11 +100,14 @@ impl Descriptor {
         Ok(())
     }
 
-    /// Like [`Self::readable`], where somebody else reads here, too: asks the kernel.
+    /// Like [`Self::readable`], but the kernel is asked: somebody else reads here, too, or what reads does not tell the event
+    /// loop that nothing is left.
     pub(crate) async fn arrived(&self) -> io::Result<()> {
-        if let Inner::Watched(watched) = &self.inner {
-            while !checked(watched.readable().await?, PollFlags::POLLIN)? {}
+        let Inner::Watched(watched) = &self.inner else { return Ok(()) };
+        if self.unread.get() && is_ready(self.as_fd(), PollFlags::POLLIN)? {
+            return Ok(());
         }
+        while !checked(watched.readable().await?, PollFlags::POLLIN)? {}
         Ok(())
     }
 
@@ -206,20 +209,6 @@ impl Descriptor {
             }
         }
         Ok(())
-    }
-
-    /// Both readinesses at once, for moving from `self` to `other` inside the kernel.
-    pub(crate) async fn ready_to_move(&self, other: &Descriptor) -> io::Result<()> {
-        let (Inner::Watched(from), Inner::Watched(to)) = (&self.inner, &other.inner) else { return Ok(()) };
-        loop {
-            let source = from.readable().await?;
-            let target = to.writable().await?;
-            let source_ready = checked(source, PollFlags::POLLIN)?;
-            let target_ready = checked(target, PollFlags::POLLOUT)?;
-            if source_ready && target_ready {
-                return Ok(());
-            }
-        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Seek};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
@@ -105,11 +106,16 @@ impl Context {
         Ok(Some(text))
     }
 
-    /// YAML from a file, as in `< config.yaml`; nothing for anything else, so that a command in a loop that reads lines from a
-    /// pipe or a file leaves them to it.
+    /// YAML from a file, as in `< config.yaml`, or from a here-document; nothing for anything else, so that a command in a loop
+    /// that reads lines from a pipe or a file leaves them to it.
     pub(crate) fn redirected<T: DeserializeOwned + Default>(&self) -> Result<T> {
         let mut file = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-        if !file.metadata()?.is_file() || file.stream_position()? != 0 {
+        let kind = file.metadata()?.file_type();
+        let is_meant = match kind.is_file() {
+            true => file.stream_position()? == 0,
+            false => kind.is_fifo() && begins_like_a_description(&file)?,
+        };
+        if !is_meant {
             return Ok(T::default());
         }
         let mut text = String::new();
@@ -138,4 +144,19 @@ impl Context {
             self.ask("Press enter to open the editor again or ctrl+c to abort change ")?;
         }
     }
+}
+
+/// Looks at what a pipe holds, and takes nothing.
+fn begins_like_a_description(pipe: &File) -> Result<bool> {
+    const LOOK: usize = 4096;
+    const KEYS: [&str; 6] = ["config:", "description:", "devices:", "name:", "driver:", "type:"];
+    let (mut copy, writer) = std::io::pipe()?;
+    let copied = nix::fcntl::tee(pipe, &writer, LOOK, nix::fcntl::SpliceFFlags::SPLICE_F_NONBLOCK);
+    drop(writer);
+    let Ok(1..) = copied else { return Ok(false) }; // nothing is there, or not yet
+    let mut text = Vec::new();
+    copy.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#') && *line != "---");
+    Ok(lines.next().is_some_and(|line| KEYS.iter().any(|key| line.starts_with(key))))
 }

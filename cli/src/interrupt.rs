@@ -2,15 +2,21 @@
 //! more: so from then on a watcher ends the program whenever nobody listens.
 
 use std::io;
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// As shells report a program that Ctrl-C has ended.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// Who listened so short a time ago has had the signal.
+const JUST_NOW: Duration = Duration::from_millis(100);
+
 static LISTENERS: AtomicUsize = AtomicUsize::new(0);
+/// When the last one ceased to.
+static CEASED: Mutex<Option<Instant>> = Mutex::new(None);
 static WATCHER: Once = Once::new();
 
 /// Ctrl-C is somebody's to act upon, as long as this lives.
@@ -26,6 +32,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
+        *CEASED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         LISTENERS.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -56,7 +63,9 @@ fn start() {
             let Ok(mut signals) = signal(SignalKind::interrupt()) else { return };
             let _ = listens.send(()); // whoever started this waits
             while signals.recv().await.is_some() {
-                if LISTENERS.load(Ordering::SeqCst) == 0 {
+                let ceased = *CEASED.lock().unwrap_or_else(PoisonError::into_inner);
+                let just_now = ceased.is_some_and(|at| at.elapsed() < JUST_NOW);
+                if LISTENERS.load(Ordering::SeqCst) == 0 && !just_now {
                     std::process::exit(INTERRUPTED.into());
                 }
             }

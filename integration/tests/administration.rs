@@ -1,7 +1,9 @@
 //! What an administrator sets up, and what holds for instances that rely on it.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use hull_integration::{Host, Target};
+use hull_integration::{Host, Target, until};
 use serde_json::json;
 
 #[test]
@@ -58,6 +60,12 @@ fn a_profile_protects_its_instances() -> Result<()> {
     host.client(&["profile", "set", "default", "security.protection.delete=true"])?.ok()?;
     let refused = host.client(&["delete", "web"])?;
     assert!(refused.status == 1 && refused.stderr.contains("is protected"), "{refused:?}");
+    // One that is to be gone with its end is.
+    host.client(&["launch", "busybox", "fleeting", "--ephemeral"])?.ok()?;
+    host.client(&["stop", "fleeting", "--force"])?.ok()?;
+    until("the ephemeral instance is gone", Duration::from_secs(10), || {
+        host.rest.get("/1.0/instances/fleeting").is_ok_and(|answer| answer.status == 404).then_some(())
+    })?;
     host.client(&["profile", "unset", "default", "security.protection.delete"])?.ok()?;
     web.delete()?;
     host.assert_nothing_leaked()

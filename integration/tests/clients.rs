@@ -210,6 +210,11 @@ fn what_is_created_can_be_described_by_a_file() -> Result<()> {
     assert_eq!((&made["description"], &made["config"]["user.version"]), (&json!("of a file"), &json!("1.10")));
     host.hull(&["profile", "delete", "described"])?.ok()?;
 
+    let here = "\"$CLIENT\" profile create here <<END\ndescription: of a here-document\nEND\n";
+    host.shell(&client, here, false)?.ok()?;
+    assert_eq!(host.rest.get("/1.0/profiles/here")?.metadata()?["description"], "of a here-document");
+    host.hull(&["profile", "delete", "here"])?.ok()?;
+
     std::fs::write(&file, "description: [of, no, profile]\n")?;
     let refused = create("p", &file)?;
     assert!(refused.status == 1 && refused.stderr.contains("cannot read the YAML on stdin"), "{refused:?}");

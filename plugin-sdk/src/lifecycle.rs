@@ -4,10 +4,10 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigKey, DriverError, PluginKind};
+use crate::{ConfigKey, DriverError, PluginKind, ValueKind};
 
-/// The contract versions this SDK speaks.
-pub const CONTRACT: ContractRange = ContractRange { oldest: 1, newest: 1 };
+/// The contract versions this SDK speaks. 2: values may be [`crate::ValueKind::Matching`].
+pub const CONTRACT: ContractRange = ContractRange { oldest: 1, newest: 2 };
 
 /// Contract versions, both ends included. Apart from Hull's own version: it moves only when a contract does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,18 @@ pub struct Description {
     pub concurrency: u32,
     /// How many more of each wait for their turn; beyond that a call is refused ([`crate::Code::Overloaded`]).
     pub queue: u32,
+}
+
+impl Description {
+    /// What a Hull that speaks no more than version `contract` understands of it.
+    pub(crate) fn in_contract(mut self, contract: u32) -> Self {
+        for key in self.config.iter_mut().chain(&mut self.item_config) {
+            if contract < 2 && matches!(key.kind, ValueKind::Matching { .. }) {
+                key.kind = ValueKind::Text;
+            }
+        }
+        self
+    }
 }
 
 impl Default for Description {

@@ -3,6 +3,7 @@
 //! Each request runs in a task of its own that nobody aborts: a caller who goes away stops waiting, but an effect of
 //! several steps is never cut in the middle. The process ends when Hull closes the lifecycle channel.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -108,7 +109,13 @@ where
     });
     let tasks = TaskTracker::new();
     let driver = make(HostHandle::new(host.client));
-    let lifecycle = Common { kind, driver: driver.clone(), tasks: tasks.clone(), turn: Rc::default() };
+    let lifecycle = Common {
+        kind,
+        driver: driver.clone(),
+        tasks: tasks.clone(),
+        settled: Rc::new(Cell::new(CONTRACT.oldest)),
+        turn: Rc::default(),
+    };
     let owned = OwnedTasks { inner: contract(driver), tasks };
     tokio::task::spawn_local(serve_on(hull_wire::accept(sockets.driver)?, owned));
     serve_on(hull_wire::accept(sockets.lifecycle)?, lifecycle.serve()).await;
@@ -175,18 +182,21 @@ struct Common<D> {
     kind: PluginKind,
     driver: D,
     tasks: TaskTracker,
+    /// The contract's version that Hull and this plugin speak.
+    settled: Rc<Cell<u32>>,
     /// `hand_over` and `take_charge` one after the other: the second may come because the first took too long.
     turn: Rc<Mutex<()>>,
 }
 
 impl<D: Driver> Lifecycle for Common<D> {
-    async fn hello(self, _: tarpc::context::Context, _: HostHello) -> Hello {
+    async fn hello(self, _: tarpc::context::Context, host: HostHello) -> Hello {
+        self.settled.set(CONTRACT.settle(host.contract).unwrap_or(CONTRACT.oldest));
         let description = self.driver.describe();
         Hello { name: description.driver, version: description.version, kind: self.kind, contract: CONTRACT }
     }
 
     async fn describe(self, _: tarpc::context::Context) -> Description {
-        self.driver.describe()
+        self.driver.describe().in_contract(self.settled.get())
     }
 
     async fn recover(

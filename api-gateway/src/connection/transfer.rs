@@ -74,7 +74,7 @@ pub(crate) async fn receive_into_pipe(socket: &Descriptor, pipe: &Descriptor, mo
     let most = usize::try_from(most).unwrap_or(usize::MAX).min(MOST_AT_ONCE);
     let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
     loop {
-        socket.ready_to_move(pipe).await?;
+        pipe.writable().await?;
         match splice(socket, None, pipe, None, most, flags) {
             Ok(moved) => return Ok(moved),
             Err(Errno::EINTR) => {}

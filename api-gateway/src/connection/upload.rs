@@ -229,7 +229,7 @@ async fn pump_into(
                 tokio::select! {
                     biased;
                     () = enough.notified() => return Ok(()),
-                    arrived = patience.with_body(socket.readable()) => arrived?,
+                    arrived = patience.with_body(socket.arrived()) => arrived?,
                 }
                 match receive_into_pipe(socket, writer, body.contiguous()).await? {
                     0 => return Err(truncated().into()),

@@ -33,8 +33,8 @@ pub fn take_short_turns() -> nix::Result<()> {
     // SAFETY: the kernel writes at most `size` bytes, which are there.
     let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
     Errno::result(read)?;
-    if attributes.policy != libc::SCHED_OTHER.cast_unsigned() {
-        return Ok(()); // the administrator's choice
+    if attributes.policy != libc::SCHED_OTHER.cast_unsigned() || attributes.nice < 0 {
+        return Ok(()); // the administrator's choice, which is to be inherited
     }
     (attributes.size, attributes.runtime) = (size, SHORTEST);
     attributes.flags |= RESET_ON_FORK;

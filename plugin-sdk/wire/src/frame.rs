@@ -59,6 +59,12 @@ impl<T> Call<T> {
 }
 
 impl<T> Reply<T> {
+    pub(crate) fn id(&self) -> u64 {
+        match self {
+            Reply::Answer { id, .. } | Reply::Failed { id, .. } => *id,
+        }
+    }
+
     pub(crate) fn from_tarpc(response: Response<T>) -> Self {
         match response.message {
             Ok(body) => Reply::Answer { id: response.request_id, body },

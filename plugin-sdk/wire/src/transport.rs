@@ -51,7 +51,9 @@ impl<Req, Resp: DeserializeOwned> Stream for ClientTransport<Req, Resp> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let received = ready!(self.0.poll_receive(cx));
-        self.0.vigil.answered();
+        if let Some(Ok(reply)) = &received {
+            self.0.vigil.answered(reply.id());
+        }
         Poll::Ready(received.map(|frame| frame.map(Reply::into_tarpc)))
     }
 }
@@ -66,7 +68,7 @@ impl<Req: Serialize, Resp> Sink<ClientMessage<Req>> for ClientTransport<Req, Res
     fn start_send(mut self: Pin<&mut Self>, message: ClientMessage<Req>) -> io::Result<()> {
         let Some(call) = Call::from_tarpc(message) else { return Ok(()) };
         self.0.enqueue(&call)?;
-        self.0.vigil.count(&call);
+        self.0.vigil.count(&call, Instant::now());
         Ok(())
     }
 
@@ -85,7 +87,7 @@ impl<Req: DeserializeOwned, Resp> Stream for ServerTransport<Req, Resp> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let received = ready!(self.0.poll_receive(cx));
         if let Some(Ok(call)) = &received {
-            self.0.vigil.count(call);
+            self.0.vigil.count(call, Instant::now());
         }
         Poll::Ready(received.map(|frame| frame.map(Call::into_tarpc)))
     }
@@ -101,7 +103,7 @@ impl<Req, Resp: Serialize> Sink<Response<Resp>> for ServerTransport<Req, Resp> {
     /// An answer that does not fit a frame is replaced by an error for its caller; the connection lives on.
     fn start_send(mut self: Pin<&mut Self>, response: Response<Resp>) -> io::Result<()> {
         let id = response.request_id;
-        self.0.vigil.answered();
+        self.0.vigil.answered(id);
         self.0.enqueue(&Reply::from_tarpc(response)).or_else(|error| {
             self.0.enqueue(&Reply::<Resp>::Failed { id, detail: format!("cannot send the answer: {error}") })
         })

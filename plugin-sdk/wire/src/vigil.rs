@@ -4,8 +4,10 @@
 //! twice: most of its time. In a series of short calls neither end sleeps in between. Whose last wait was long sleeps at
 //! once: a call that stands alone, or takes long, costs one look in vain, and an idle process none.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::MAX_DEADLINE;
 use crate::frame::Call;
 
 /// So long at most does one end look for the next packet itself.
@@ -16,8 +18,9 @@ const AWAKE: Duration = Duration::from_micros(60);
 const BRIEF: Duration = Duration::from_micros(200);
 
 pub(crate) struct Vigil {
-    /// Calls that were not answered yet.
-    open: usize,
+    /// Calls that were not answered yet, and until when somebody waits for that: of one whose deadline is over neither end says
+    /// anything more.
+    open: HashMap<u64, Instant>,
     /// So many are open when this end has nothing to do but wait for the other.
     alone: usize,
     /// When it began to.
@@ -29,7 +32,7 @@ pub(crate) struct Vigil {
 impl Vigil {
     /// Of the end that asks: it waits for the answer to its only call.
     pub(crate) fn for_answer() -> Self {
-        Self { open: 0, alone: 1, since: None, brief: false }
+        Self { open: HashMap::new(), alone: 1, since: None, brief: false }
     }
 
     /// Of the end that answers: it waits for a call when it has answered all.
@@ -37,21 +40,26 @@ impl Vigil {
         Self { alone: 0, ..Self::for_answer() }
     }
 
-    pub(crate) fn count<T>(&mut self, call: &Call<T>) {
+    pub(crate) fn count<T>(&mut self, call: &Call<T>, now: Instant) {
         match call {
-            Call::Request { .. } => self.open += 1,
-            Call::Cancel { .. } => self.answered(),
+            Call::Request { id, deadline_micros, .. } => {
+                let patience = Duration::from_micros(*deadline_micros).min(MAX_DEADLINE);
+                self.open.insert(*id, now + patience);
+            }
+            Call::Cancel { id, .. } => self.answered(*id),
         }
     }
 
-    pub(crate) fn answered(&mut self) {
-        // A call that was taken back may be answered all the same.
-        self.open = self.open.saturating_sub(1);
+    pub(crate) fn answered(&mut self, id: u64) {
+        self.open.remove(&id);
     }
 
     /// It is the other end's turn. Who has several calls open has others to look after, and sleeps until something comes.
     pub(crate) fn begin(&mut self, now: Instant) {
-        self.since = (self.open == self.alone).then_some(now);
+        if self.open.len() > self.alone {
+            self.open.retain(|_, deadline| *deadline > now);
+        }
+        self.since = (self.open.len() == self.alone).then_some(now);
     }
 
     /// Something has come.
@@ -71,6 +79,10 @@ impl Vigil {
 mod tests {
     use super::*;
     use crate::RequestId;
+
+    fn call(id: u64) -> Call<()> {
+        Call::Request { id, deadline_micros: 1_000_000, request: RequestId(1), body: () }
+    }
 
     /// Waits one after the other: whether each is watched at its beginning and, if it lasts so long, at [`AWAKE`]'s end.
     fn watched(waits: &[Duration]) -> Vec<(bool, bool)> {
@@ -116,13 +128,21 @@ mod tests {
             (Vigil::for_call(), 1, false),
         ] {
             vigil.brief = true;
-            vigil.open = opened;
+            (0..opened).for_each(|id| vigil.count(&call(id), now));
             vigil.begin(now);
             assert_eq!(vigil.awake(now), awake, "{opened} of {}", vigil.alone);
         }
         let mut vigil = Vigil::for_answer();
-        vigil.answered();
-        vigil.count(&Call::Request { id: 1, deadline_micros: 1, request: RequestId(1), body: () });
-        assert_eq!(vigil.open, 1, "an answer to a call that was taken back counts for no other");
+        vigil.brief = true;
+        vigil.count(&call(1), now);
+        vigil.count(&call(2), now);
+        vigil.count(&Call::<()>::Cancel { id: 1, request: RequestId(1) }, now);
+        vigil.answered(1);
+        vigil.begin(now);
+        assert!(vigil.awake(now), "an answer to a call that was taken back counts for no other");
+        vigil.count(&call(3), now + Duration::from_secs(1));
+        let later = now + Duration::from_secs(1);
+        vigil.begin(later);
+        assert!(vigil.awake(later), "nobody waits for the second any more");
     }
 }

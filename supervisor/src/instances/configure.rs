@@ -121,7 +121,8 @@ async fn check(hull: &Hull, entry: &Entry, old: &Record, new: &Record) -> Result
         let why = "Invalid expanded devices: Failed detecting root disk device: No root device could be found";
         return Err(ApiError::bad_request(why));
     }
-    if before != after {
+    // Back to where it is: a profile may have said otherwise meanwhile.
+    if before != after && after != old.pool.as_ref().map(ToString::to_string) {
         return Err(ApiError::bad_request(match entry.live() {
             Live::Stopped => "The root disk's pool cannot be changed; make a new instance in the other pool",
             _ => "Cannot change the root disk of a running instance",

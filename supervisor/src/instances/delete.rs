@@ -20,9 +20,9 @@ pub(super) async fn delete(hull: &Hull, entry: &Arc<Entry>, operation: &Operatio
     delete_ended(hull, entry, operation).await
 }
 
-/// The same for what follows the end of an instance, before it counts as stopped.
+/// The same for what follows the end of an ephemeral instance, before it counts as stopped: that it is protected from deletion
+/// is not meant for that.
 pub(super) async fn delete_ended(hull: &Hull, entry: &Arc<Entry>, operation: &OperationId) -> Result<(), ApiError> {
-    check_protection(hull, entry)?;
     plans::execute(Delete { record: (*entry.record()).clone() }, hull, operation).await
 }
 

@@ -38,6 +38,11 @@ pub(super) fn idmap(mount: &MountFd, user_namespace: &UserNamespaceFd) -> Result
     })
 }
 
+/// Whether a disk's files are to belong to the container's ids as they are numbered on the host.
+pub(super) fn is_shifted(disk: &ConfigMap) -> bool {
+    disk.get("shift").and_then(|value| super::validate::parse_boolean(value)) == Some(true)
+}
+
 /// A host path as a detached mount; `None` for the root disk and for optional paths that are not there. `shift`ed, its files
 /// belong to the user namespace's ids as they are numbered on the host: root's to root.
 pub(super) async fn disk_mount(
@@ -63,7 +68,7 @@ pub(super) async fn disk_mount(
     let path = if path.starts_with('/') { path.clone() } else { format!("/{path}") };
     let spec = MountSpec { path, read_only: flag("readonly") == Some(true) };
     let mount = MountFd::new(mount);
-    if let Some(user_namespace) = user_namespace.filter(|_| flag("shift") == Some(true)) {
+    if let Some(user_namespace) = user_namespace.filter(|_| is_shifted(disk)) {
         idmap(&mount, user_namespace).map_err(|error| error.context(format!("Failed to start device \"{name}\"")))?;
     }
     Ok(Some((spec, mount)))

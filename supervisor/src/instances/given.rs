@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Devices, Record};
 use super::registry::{Entry, Running, RunningRow};
-use super::{cgroup, devices, expand, store};
+use super::{cgroup, devices, expand, idmap, store};
 use crate::api::ApiError;
 use crate::gates::Site;
 use crate::hull::Hull;
@@ -138,8 +138,8 @@ impl Change<'_> {
                 attached = Some(devices::attach_nic(self.hull, self.record, nic, &namespace, &self.operation).await?);
             }
             "disk" if !expand::is_root_disk(device) => {
-                let user_namespace = UserNamespaceFd::new(self.namespace("user")?);
-                if let Some((spec, mount)) = devices::disk_mount(name, device, Some(&user_namespace)).await? {
+                let user_namespace = devices::is_shifted(device).then(|| self.user_namespace()).transpose()?;
+                if let Some((spec, mount)) = devices::disk_mount(name, device, user_namespace.as_ref()).await? {
                     let driver = self.hull.plugins.instance(&self.record.driver)?;
                     driver.attach_mount(&self.operation, &self.record.name.id(), &spec, &mount).await?;
                 }
@@ -180,6 +180,17 @@ impl Change<'_> {
             self.entry.set_record(record);
         }
         Ok(runs)
+    }
+
+    /// The running instance's own: its init may have entered another of its own making meanwhile, which says nothing about
+    /// whose the host's files are.
+    fn user_namespace(&self) -> Result<UserNamespaceFd, ApiError> {
+        let namespace = UserNamespaceFd::new(self.namespace("user")?);
+        let given = self.record.config.get("volatile.idmap.current");
+        match idmap::of_process(self.running.pid) {
+            Ok(map) if given.is_some_and(|given| *given == idmap::volatile(&map)) => Ok(namespace),
+            _ => Err(ApiError::bad_request("The instance's init is in a user namespace of its own making")),
+        }
     }
 
     /// A namespace of the running instance; its process is known to live by the descriptor Hull holds.

@@ -16,6 +16,21 @@ pub(super) fn default_map() -> IdMap {
     IdMap { users: range("/etc/subuid"), groups: range("/etc/subgid") }
 }
 
+/// The map of a process's user namespace, as the host sees it.
+pub(super) fn of_process(pid: i32) -> std::io::Result<IdMap> {
+    let ranges = |file: &str| -> std::io::Result<Vec<IdRange>> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"))?;
+        Ok(text.lines().filter_map(range_of).collect())
+    };
+    Ok(IdMap { users: ranges("uid_map")?, groups: ranges("gid_map")? })
+}
+
+fn range_of(line: &str) -> Option<IdRange> {
+    let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten();
+    Some(IdRange { inside: next()?, outside: next()?, count: next()? })
+}
+
 /// LXD's `volatile.idmap.*` notation.
 pub(super) fn volatile(map: &IdMap) -> String {
     let entry = |range: &IdRange, users: bool| {

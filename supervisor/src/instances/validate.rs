@@ -109,11 +109,12 @@ pub(crate) fn keeps_root_disks(hull: &Hull, changed: &Profile) -> Result<(), Api
         let (_, before) = expand::expand(hull, &record);
         let (_, after) = expand::expand_by(find, &record);
         let (before, after) = (expand::root_pool(&before), expand::root_pool(&after));
-        if before.is_some() && before != after {
+        let is_in = record.pool.as_ref().map(ToString::to_string);
+        if before.is_some() && before != after && after != is_in {
             let why = format!(
                 "At least one instance relies on this profile's root disk device: \"{}\" has it in the pool \"{}\"",
                 record.name,
-                before.unwrap_or_default()
+                is_in.or(before).unwrap_or_default()
             );
             return Err(ApiError::bad_request(why));
         }

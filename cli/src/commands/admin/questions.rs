@@ -29,7 +29,13 @@ pub(super) async fn ask(cx: &Context, server: &Server) -> Result<Preseed> {
     let present = server.get::<Profile>(&url(&["profiles", "default"])).await?.devices;
     // What it has stays: instances may rely on it.
     let has_root = present.values().any(|device| device.get("path").is_some_and(|path| path == "/"));
-    profile.devices.retain(|name, _| !(present.contains_key(name) || has_root && name == "root"));
+    profile.devices.retain(|name, _| {
+        let stays = present.contains_key(name) || has_root && name == "root";
+        if stays {
+            cx.printer.note(format!("The profile `default` has a device for \"{name}\" already: it stays as it is."));
+        }
+        !stays
+    });
     if !profile.devices.is_empty() {
         preseed.profiles.push(profile);
     }

@@ -76,10 +76,16 @@ fn is_usable(source: &Source, architecture: &str) -> bool {
 fn of_debian<'a>(sources: &'a [Source], architecture: &str) -> Vec<&'a Source> {
     let usable = sources.iter().filter(|source| is_usable(source, architecture));
     let mut ranked: Vec<_> = usable.map(|source| (Standing::of(source), source)).collect();
-    let sure = ranked.iter().any(|(standing, _)| *standing <= Standing::Mirror);
+    // One for security alone does not speak for the main archive.
+    let is_main = |source: &Source| source.suites.iter().any(|suite| is_release(suite));
+    let sure = ranked.iter().any(|(standing, source)| *standing <= Standing::Mirror && is_main(source));
     ranked.retain(|(standing, _)| if sure { *standing <= Standing::Mirror } else { *standing != Standing::Foreign });
     ranked.sort_by_key(|(standing, _)| *standing);
     ranked.into_iter().map(|(_, source)| source).collect()
+}
+
+fn is_release(suite: &str) -> bool {
+    RELEASES.contains(&suite) || ROLLING.contains(&suite)
 }
 
 /// Whether it carries a suite of Debian's; `name` is what of its suites' names to look at.
@@ -162,6 +168,17 @@ mod tests {
         for third in left {
             assert_eq!(chosen(&(third.to_owned() + trixie), "bookworm")[0], "http://deb.debian.org/debian bookworm");
         }
+    }
+
+    #[test]
+    fn debians_security_archive_does_not_speak_for_the_main_one() {
+        let list = "deb http://acng.example:3142/deb.debian.org/debian bookworm main\n\
+            deb http://security.debian.org/debian-security bookworm-security main\n";
+        let expected = [
+            "http://acng.example:3142/deb.debian.org/debian bookworm",
+            "http://security.debian.org/debian-security bookworm-security",
+        ];
+        assert_eq!(chosen(list, "bookworm"), expected);
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub fn copy_tree(from: OwnedFd, to: OwnedFd, meter: &Meter) -> Result<()> {
 const MOST_WORKERS: usize = 4;
 const SMALL: usize = 256 << 10;
 const STEP: usize = 16 << 20;
-/// As much as unpacking takes: what became a tree can be copied.
-const MOST_KEPT: u64 = 64 << 20;
+/// More than unpacking takes, as trees grow; four copies at once stay within what a driver's process may have.
+const MOST_KEPT: u64 = 96 << 20;
 
 /// A directory and its copy.
 struct Pair {
