@@ -180,3 +180,22 @@ pub trait Driver: Clone + 'static {
         async { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_hull_is_told_nothing_that_it_cannot_read() {
+        let key = |name, kind| ConfigKey::new(name, kind, "", "");
+        let description = Description {
+            config: vec![key("a", ValueKind::matching("x+", "write x")), key("b", ValueKind::Boolean)],
+            item_config: vec![key("c", ValueKind::matching("y", "write y"))],
+            ..Description::default()
+        };
+        assert_eq!(description.clone().in_contract(2).config, description.config);
+        let older = description.in_contract(1);
+        assert_eq!([&older.config[0].kind, &older.config[1].kind], [&ValueKind::Text, &ValueKind::Boolean]);
+        assert_eq!(older.item_config[0].kind, ValueKind::Text);
+    }
+}
