@@ -13,6 +13,7 @@ pub mod faults;
 mod host;
 mod image;
 mod leaks;
+pub mod load;
 mod rest;
 mod websocket;
 

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use hull_integration::load::{Extent, assert_pushed, push};
 use hull_integration::{Host, KeepAlive, Rest, Target, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,35 +18,6 @@ use sha2::{Digest, Sha256};
 
 /// How often each part is replaced.
 const ROUNDS: usize = 10;
-
-/// How many clients there are, beside those at the keyboard, and how much is pushed at least.
-#[derive(Clone, Copy)]
-struct Extent {
-    clients: usize,
-    push: u64,
-    /// Each client rests so long between two requests, so that a small machine is busy and not swamped.
-    pause: Duration,
-}
-
-impl Extent {
-    fn of_environment() -> Self {
-        match std::env::var("HULL_TEST_CLIENTS").ok().and_then(|text| text.parse::<u32>().ok()) {
-            Some(clients) => {
-                Self { clients: clients as usize, push: 2 << 30, pause: Duration::from_millis(5) * clients }
-            }
-            None => Self { clients: 4, push: 0, pause: Duration::ZERO },
-        }
-    }
-
-    /// Between two lines of a command: several times faster than anybody types.
-    fn typing(self) -> Duration {
-        self.pause / 32
-    }
-
-    fn echoes(self) -> usize {
-        (self.clients / 8).max(2)
-    }
-}
 
 /// What a client asks for in turn.
 const KINDS: [&str; 7] = ["server", "list", "change", "exec", "pull", "profile", "state"];
@@ -150,43 +120,6 @@ impl Traffic {
         }
         Ok(whole)
     }
-
-    /// Bytes into a file of the instance, more of them until the end, `least` at least; returns how many.
-    fn push(&self, socket: &Path, least: u64) -> Result<u64> {
-        let mut stream = UnixStream::connect(socket)?;
-        stream.write_all(
-            b"POST /1.0/instances/web/files?path=/tmp/big HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
-        )?;
-        let (mut total, mut piece) = (0, vec![0u8; if least > 0 { 512 } else { 48 } * 1024]);
-        while self.goes_on() || total < least {
-            content(total, &mut piece);
-            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
-            stream.write_all(&piece)?;
-            stream.write_all(b"\r\n")?;
-            total += piece.len() as u64;
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        stream.write_all(b"0\r\n\r\n")?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        ensure!(line.contains(" 200 "), "the push ended with {line:?}");
-        Ok(total)
-    }
-}
-
-/// What stands at a position of the pushed file: a pattern that begins anew at no round position. Copied, so that who sends it
-/// takes little of the machine.
-fn content(position: u64, piece: &mut [u8]) {
-    const PERIOD: usize = 65_521;
-    static PATTERN: LazyLock<Vec<u8>> =
-        LazyLock::new(|| (0..PERIOD as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect());
-    let mut at = (position % PERIOD as u64) as usize;
-    for part in piece.chunks_mut(PERIOD) {
-        let (front, back) = part.split_at_mut(part.len().min(PERIOD - at));
-        front.copy_from_slice(&PATTERN[at..at + front.len()]);
-        back.copy_from_slice(&PATTERN[..back.len()]);
-        at = (at + part.len()) % PERIOD;
-    }
 }
 
 /// A command that echoes lines, started by the real client.
@@ -256,7 +189,7 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
         return host.assert_nothing_leaked(); // it is updated by ending it
     }
     let web = host.running("web")?;
-    let extent = Extent::of_environment();
+    let extent = Extent::of_environment(4);
     for number in 0..extent.clients {
         host.stopped(&format!("own{number}"))?;
     }
@@ -276,12 +209,15 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
             .map(|number| {
                 scope.spawn({
                     let (traffic, rest) = (&traffic, host.rest.clone());
-                    move || traffic.client(&rest, number, extent.pause)
+                    move || {
+                        std::thread::sleep(extent.turn(number));
+                        traffic.client(&rest, number, extent.pause)
+                    }
                 })
             })
             .collect();
         tasks.extend(echoes.into_iter().map(|echo| scope.spawn(|| echo.run(&traffic, extent.typing()))));
-        let push = scope.spawn(|| traffic.push(&socket, extent.push));
+        let pushing = scope.spawn(|| push(&socket, "/tmp/big", extent.push, || !traffic.goes_on()));
         let export = scope.spawn(|| traffic.export(&host.rest, &image));
         let upgraded = (|| {
             for round in 0..ROUNDS {
@@ -299,7 +235,7 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
         })();
         traffic.over.store(true, Ordering::Relaxed);
         let clients: Vec<_> = tasks.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        let (push, export) = (push.join(), export.join());
+        let (push, export) = (pushing.join(), export.join());
         upgraded?;
         for client in clients {
             client.map_err(|_| anyhow::anyhow!("a client panicked"))??;
@@ -319,14 +255,7 @@ fn nobody_notices_that_hulld_is_replaced() -> Result<()> {
         traffic.longest()
     );
 
-    let there = host.rest.get("/1.0/instances/web/files?path=/tmp/big")?;
-    ensure!(there.body.len() as u64 == pushed, "{} of {pushed} bytes arrived", there.body.len());
-    let mut expected = vec![0; 1 << 20];
-    for (number, arrived) in there.body.chunks(expected.len()).enumerate() {
-        let expected = &mut expected[..arrived.len()];
-        content((number as u64) << 20, expected);
-        ensure!(arrived == expected, "other bytes arrived in MiB {number}");
-    }
+    assert_pushed(&host.rest, "/tmp/big", pushed)?;
     until("retired gateways end", Duration::from_secs(10), || {
         (host.processes_named("hull-gateway").len() == 1).then_some(())
     })

@@ -1,4 +1,5 @@
-//! Every plugin is replaced again and again under load, and nobody notices. `HULL_TEST_CLIENTS=64` makes it more load.
+//! Every plugin is replaced again and again under load, and nobody notices. `HULL_TEST_CLIENTS=64` makes it more load, and a
+//! push of at least two gigabytes.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use hull_integration::load::{Extent, assert_pushed, push};
 use hull_integration::{Host, Rest, Target, Websocket};
 use serde_json::{Value, json};
 
@@ -17,14 +19,13 @@ const DEMANDED: Duration = Duration::from_secs(1);
 /// How long the load runs before the first replacement.
 const UNDISTURBED: Duration = Duration::from_secs(5);
 
-/// How many clients there are, beside those at the keyboard: every kind once if nothing is said.
-fn clients() -> usize {
-    std::env::var("HULL_TEST_CLIENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
-}
+/// Every kind of client once.
+const FEW: usize = 5;
 
 /// What the clients share.
 struct Load {
     rest: Rest,
+    extent: Extent,
     stop: AtomicBool,
     requests: AtomicUsize,
     failures: Mutex<Vec<String>>,
@@ -45,6 +46,7 @@ impl Load {
         if let Err(error) = result {
             Self::locked(&self.failures).push(format!("{kind}: {error:#}"));
         }
+        std::thread::sleep(self.extent.pause);
     }
 
     /// How much longer than usual the slowest request was; forgets all so far.
@@ -87,6 +89,7 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     web.address()?;
     let load = Arc::new(Load {
         rest: host.rest.clone(),
+        extent: Extent::of_environment(FEW),
         stop: AtomicBool::new(false),
         requests: AtomicUsize::new(0),
         failures: Mutex::default(),
@@ -94,9 +97,10 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     });
     let image = host.rest.get("/1.0/images")?.metadata()?[0].as_str().context("an image")?.to_owned();
     let image = Arc::new(image);
-    let kinds = (0..clients()).map(|number| {
+    let kinds = (0..load.extent.clients).map(|number| {
         let (load, image) = (load.clone(), image.clone());
         std::thread::spawn(move || {
+            std::thread::sleep(load.extent.turn(number));
             while load.running() {
                 match number % 5 {
                     0 => lists(&load),
@@ -109,7 +113,7 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
         })
     });
     let clients: Vec<_> = kinds.collect();
-    let echoes: Vec<_> = (0..2.max(clients.len() / 8))
+    let echoes: Vec<_> = (0..load.extent.echoes())
         .map(|_| {
             let (load, socket) = (load.clone(), host.socket());
             std::thread::spawn(move || echo(&load, &socket))
@@ -118,6 +122,11 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     let console = {
         let (load, socket) = (load.clone(), host.socket());
         std::thread::spawn(move || console(&load, &socket))
+    };
+
+    let pushing = {
+        let (load, socket) = (load.clone(), host.socket());
+        std::thread::spawn(move || push(&socket, "/tmp/big", load.extent.push, || !load.running()))
     };
 
     std::thread::sleep(UNDISTURBED);
@@ -133,8 +142,11 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
         answered += echo.join().ok().context("an exec's client panicked")?.context("an interactive exec")?;
     }
     let seen = console.join().ok().context("the console's client panicked")?.context("the console")?;
+    let pushed = pushing.join().ok().context("who pushes panicked")?.context("the push")?;
     let took = begin.elapsed();
     result.with_context(|| host.log())?;
+    eprintln!("{} MiB pushed", pushed >> 20);
+    assert_pushed(&host.rest, "/tmp/big", pushed)?;
     report(&host, &load, usual, (took, answered, seen))?;
     host.assert_nothing_leaked()
 }
