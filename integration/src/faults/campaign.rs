@@ -395,8 +395,12 @@ impl Campaign {
     }
 }
 
-/// An error must name the method and the plugin, and a cause.
+/// An error must name the method and the plugin, and a cause. What was there and could be done before the fault must not be refused
+/// after it, as when something that is deleted a second time is not found.
 fn unclear(error: &str) -> Option<String> {
+    if ["400: ", "404: ", "409: "].iter().any(|status| error.starts_with(status)) {
+        return Some(format!("the request is blamed for what the driver did: {error}"));
+    }
     let clear = error.contains("plugin `") && error.contains('`') && error.contains(": ");
     (!clear).then(|| format!("the error does not say what happened where: {error}"))
 }

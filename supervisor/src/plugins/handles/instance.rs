@@ -1,15 +1,17 @@
 //! An instance driver.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hull_plugin::instance::{
     ExecSpec, ExecStreams, Executed, FileFound, FilesAt, InstanceSpec, InstanceState, MountSpec, NewFile, Preparation,
     Prepared, Started, StopSignal, TerminalSize,
 };
-use hull_plugin::{FileFd, InstanceId, MemoryFd, MountFd, OperationId, StreamFd};
+use hull_plugin::{Code, DriverError, FileFd, InstanceId, MemoryFd, MountFd, OperationId, StreamFd};
 
+use super::Duplicate;
 use super::declare::{CHANGE, QUERY, driver_handle};
-use crate::plugins::process::Process;
+use crate::plugins::process::{Method, Process};
 
 /// All instances of one driver.
 #[derive(Clone)]
@@ -35,7 +37,29 @@ driver_handle! {
         resize_console(instance: &InstanceId, size: TerminalSize) -> (), QUERY;
         read_file(at: &FilesAt) -> FileFound, CHANGE;
         write_file(at: &FilesAt, file: &NewFile) -> Option<FileFd>, CHANGE;
-        delete_file(at: &FilesAt) -> (), CHANGE;
         state(instance: &InstanceId) -> InstanceState, QUERY;
+    }
+}
+
+impl InstanceHandle {
+    /// Deletes a file. If a process ends in the middle of that, another may find that it is gone already: that is no error.
+    pub async fn delete_file(&self, at: &FilesAt) -> Result<(), DriverError> {
+        let method = Method { name: "delete_file", deadline: CHANGE };
+        let begun = AtomicU32::new(0);
+        let begun = &begun;
+        let call = self.process.call(method, |session, context| {
+            let at = at.duplicate()?;
+            Ok(async move {
+                let again = begun.fetch_add(1, Ordering::Relaxed) > 0;
+                let answer = session.instance()?.delete_file(context, at).await?;
+                match &answer {
+                    Err(error) if error.code == Code::HandedOver => drop(begun.fetch_sub(1, Ordering::Relaxed)),
+                    Err(error) if error.code == Code::NotFound && again => return Ok(Ok(())),
+                    _ => {}
+                }
+                Ok(answer)
+            })
+        });
+        call.await
     }
 }
