@@ -395,14 +395,23 @@ impl Campaign {
     }
 }
 
-/// An error must name the method and the plugin, and a cause. What was there and could be done before the fault must not be refused
-/// after it, as when something that is deleted a second time is not found.
+/// What these are about, nobody but their plugin knows.
+const ABOUT_ALL: [&str; 7] = ["receive", "inspect", "list", "host_interfaces", "reconcile", "collect", "describe"];
+
+/// An error must name the method, the plugin, what the call was about, and a cause. What was there and could be done before the
+/// fault must not be refused after it, as when something that is deleted a second time is not found.
 fn unclear(error: &str) -> Option<String> {
     if ["400: ", "404: ", "409: "].iter().any(|status| error.starts_with(status)) {
         return Some(format!("the request is blamed for what the driver did: {error}"));
     }
     let clear = error.contains("plugin `") && error.contains('`') && error.contains(": ");
-    (!clear).then(|| format!("the error does not say what happened where: {error}"))
+    if !clear {
+        return Some(format!("the error does not say what happened where: {error}"));
+    }
+    let (method, rest) = error.split_once("` of plugin `")?;
+    let method = method.rsplit('`').next().unwrap_or_default();
+    let named = rest.contains("` for ") || rest.contains('@') || ABOUT_ALL.contains(&method);
+    (!named).then(|| format!("the error does not name the object: {error}"))
 }
 
 fn told(outcome: &Outcome) -> String {
@@ -411,5 +420,26 @@ fn told(outcome: &Outcome) -> String {
         Outcome::Healed(error) => format!("healed: {error}"),
         Outcome::NotReached => "NOT REACHED".into(),
         Outcome::Found(findings) => format!("FOUND\n  * {}", findings.join("\n  * ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unclear;
+
+    #[test]
+    fn an_error_names_all_that_is_known() {
+        let whole =
+            "504: \"`exec` of plugin `instance-container` for instance `web` gave no answer within 3s: it is deaf\"";
+        assert_eq!(unclear(whole), None);
+        assert_eq!(unclear("503: \"`pool_usage` of plugin `storage-dir@victim`: its process ended 3 times\""), None);
+        assert_eq!(unclear("500: \"`inspect` of plugin `image-file` failed: answered before it was done\""), None);
+        for (error, word) in [
+            ("504: \"`exec` of plugin `instance-container` gave no answer within 3s: it is deaf\"", "object"),
+            ("404: \"`delete_file` of plugin `instance-container`, repeated: cannot delete `/root/file`\"", "blamed"),
+            ("500: it broke", "what happened"),
+        ] {
+            assert!(unclear(error).is_some_and(|why| why.contains(word)), "{error}");
+        }
     }
 }

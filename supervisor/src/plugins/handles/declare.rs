@@ -20,9 +20,11 @@ macro_rules! driver_handle {
         impl $handle {
             $(
                 pub async fn $method(&self, $($argument: $type),*) -> Result<$answer, hull_plugin::DriverError> {
-                    let method = $crate::plugins::process::Method { name: stringify!($method), deadline: $deadline };
+                    let object: Option<String> = None$(.or_else(|| $crate::plugins::handles::Argument::object(&$argument)))*;
+                    let object = object.as_deref();
+                    let method = $crate::plugins::process::Method { name: stringify!($method), deadline: $deadline, object };
                     self.process.call(method, |session, context| {
-                        $(let $argument = $crate::plugins::handles::Duplicate::duplicate(&$argument)?;)*
+                        $(let $argument = $crate::plugins::handles::Argument::duplicate(&$argument)?;)*
                         Ok(async move { session.$client()?.$method(context, $($argument),*).await })
                     }).await
                 }

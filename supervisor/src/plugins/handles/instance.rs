@@ -9,7 +9,7 @@ use hull_plugin::instance::{
 };
 use hull_plugin::{Code, DriverError, FileFd, InstanceId, MemoryFd, MountFd, OperationId, StreamFd};
 
-use super::Duplicate;
+use super::Argument;
 use super::declare::{CHANGE, QUERY, driver_handle};
 use crate::plugins::process::{Method, Process};
 
@@ -44,7 +44,8 @@ driver_handle! {
 impl InstanceHandle {
     /// Deletes a file. If a process ends in the middle of that, another may find that it is gone already: that is no error.
     pub async fn delete_file(&self, at: &FilesAt) -> Result<(), DriverError> {
-        let method = Method { name: "delete_file", deadline: CHANGE };
+        let object = at.object();
+        let method = Method { name: "delete_file", deadline: CHANGE, object: object.as_deref() };
         let begun = AtomicU32::new(0);
         let begun = &begun;
         let call = self.process.call(method, |session, context| {

@@ -2,11 +2,11 @@
 //!
 //! A method waits (bounded) for a plugin that is starting, sends the request with the method's own deadline, and repeats
 //! it when the process dies meanwhile: the contract's methods *ensure*, so repeating is safe. What cannot be had comes back
-//! as an error that names plugin, method and what happened. Owns the table of deadlines (in [`storage`], [`network`],
+//! as an error that names plugin, method, object and what happened. Owns the table of deadlines (in [`storage`], [`network`],
 //! [`instance`], [`image`]); the ladder itself is in `process/call.rs`.
 
+mod argument;
 mod declare;
-mod duplicate;
 mod image;
 mod instance;
 mod network;
@@ -18,4 +18,4 @@ pub use instance::InstanceHandle;
 pub use network::NetworkHandle;
 pub use storage::StorageHandle;
 
-pub(crate) use duplicate::Duplicate;
+pub(crate) use argument::Argument;

@@ -35,6 +35,8 @@ const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// A bulk call that shows no progress for so long has lost its way, however well the process says it is.
 const STALLED: Duration = Duration::from_secs(15 * 60);
 
+/// How long a pool may take to open before the first call is sent to its driver.
+const OPENING: Duration = Duration::from_secs(30);
 /// What a request may take beyond its deadline, which tarpc sees to.
 const UNSENT: Duration = Duration::from_millis(500);
 /// So many deadlines in a row without any answer, and a process is of no use, however well it says it is.
@@ -56,11 +58,13 @@ impl Deadline {
     }
 }
 
-/// A method of a contract.
+/// A method of a contract, called.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Method {
+pub(crate) struct Method<'a> {
     pub(crate) name: &'static str,
     pub(crate) deadline: Deadline,
+    /// What the call is about, as errors name it.
+    pub(crate) object: Option<&'a str>,
 }
 
 /// Why one attempt gave no answer.
@@ -72,7 +76,7 @@ enum Miss {
 
 impl Process {
     /// Calls the driver, when it is this call's turn. `attempt` makes the request; it runs again for each repetition.
-    pub(crate) async fn call<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
+    pub(crate) async fn call<T, F, Sent>(&self, method: Method<'_>, attempt: F) -> Result<T, DriverError>
     where
         F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
@@ -86,7 +90,7 @@ impl Process {
         answer
     }
 
-    async fn in_turn<T, F, Sent>(&self, method: Method, attempt: F) -> Result<T, DriverError>
+    async fn in_turn<T, F, Sent>(&self, method: Method<'_>, attempt: F) -> Result<T, DriverError>
     where
         F: Fn(Arc<Session>, Context) -> io::Result<Sent>,
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
@@ -120,7 +124,7 @@ impl Process {
     }
 
     /// Waits for it as long as it takes; a question no longer than for its answer.
-    async fn turn(&self, method: Method) -> Result<Turn, DriverError> {
+    async fn turn(&self, method: Method<'_>) -> Result<Turn, DriverError> {
         let lane = Lane::of(method);
         match method.deadline {
             Deadline::Within(limit) if lane == Lane::Quick => {
@@ -136,7 +140,7 @@ impl Process {
     async fn attempt<T, F, Sent>(
         &self,
         session: &Arc<Session>,
-        method: Method,
+        method: Method<'_>,
         attempt: &F,
     ) -> Result<Result<T, DriverError>, Miss>
     where
@@ -144,7 +148,7 @@ impl Process {
         Sent: Future<Output = Result<Result<T, DriverError>, RpcError>>,
     {
         if !matches!(method.name, "create_pool" | "open_pool" | "delete_pool") {
-            self.open_pool(session, method).await?;
+            self.open_pool(session).await?;
         }
         let limit = match method.deadline {
             Deadline::Within(limit) => limit.min(longest()),
@@ -180,7 +184,7 @@ impl Process {
     async fn judge<T>(
         &self,
         session: &Session,
-        method: Method,
+        method: Method<'_>,
         answer: Result<Result<T, DriverError>, RpcError>,
     ) -> Result<Result<T, DriverError>, Miss> {
         match answer {
@@ -214,14 +218,14 @@ impl Process {
     }
 
     /// A storage process must open its pool before anything else; what fails is tried again by the next call.
-    async fn open_pool(&self, session: &Session, method: Method) -> Result<(), Miss> {
+    async fn open_pool(&self, session: &Session) -> Result<(), Miss> {
         let (DriverClient::Storage(client), Some(pool)) = (&session.driver, &self.spec.name.pool) else {
             return Ok(());
         };
         let open = async || {
             let Some(config) = self.spec.environment.handles.pool_config(pool) else { return Ok(()) };
-            let request = context(logging::current_request(), Duration::from_secs(30));
-            let opening = Method { name: "open_pool", ..method };
+            let request = context(logging::current_request(), OPENING.min(longest()));
+            let opening = Method { name: "open_pool", deadline: Deadline::Within(OPENING), object: None };
             match self.judge(session, opening, sane(client.open_pool(request, pool.clone(), config)).await).await {
                 Ok(Ok(())) => {
                     self.spec.notice(Notice::PoolOpened);
@@ -243,11 +247,12 @@ impl Process {
         let _ = tokio::time::timeout(FAREWELL, session.gone.cancelled()).await;
     }
 
-    fn what(&self, method: Method) -> String {
-        format!("`{}` of plugin `{}`", method.name, self.spec.name)
+    fn what(&self, method: Method<'_>) -> String {
+        let object = method.object.map(|object| format!(" for {object}")).unwrap_or_default();
+        format!("`{}` of plugin `{}`{object}", method.name, self.spec.name)
     }
 
-    fn too_late(&self, method: Method, silence: Option<DriverError>) -> DriverError {
+    fn too_late(&self, method: Method<'_>, silence: Option<DriverError>) -> DriverError {
         let limit = match method.deadline {
             Deadline::Within(limit) => format!("within {:?}", limit.min(longest())),
             Deadline::WhileAlive | Deadline::OnceWhileAlive => "and no progress".into(),

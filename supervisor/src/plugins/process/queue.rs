@@ -36,7 +36,7 @@ pub(super) enum Lane {
 }
 
 impl Lane {
-    pub(super) fn of(method: Method) -> Self {
+    pub(super) fn of(method: Method<'_>) -> Self {
         if RECEIVING.contains(&method.name) {
             return Self::Upload;
         }
@@ -260,11 +260,14 @@ mod tests {
 
     #[test]
     fn ending_something_never_waits_behind_starting() {
-        let method = |name, seconds| Method { name, deadline: Deadline::seconds(seconds) };
+        let method = |name, seconds| Method { name, deadline: Deadline::seconds(seconds), object: None };
         assert_eq!(Lane::of(method("kill", 30)), Lane::Quick);
         assert_eq!(Lane::of(method("state", 5)), Lane::Quick);
         assert_eq!(Lane::of(method("start", 30)), Lane::Change);
-        assert_eq!(Lane::of(Method { name: "receive", deadline: Deadline::WhileAlive }), Lane::Upload);
-        assert_eq!(Lane::of(Method { name: "create_volume", deadline: Deadline::WhileAlive }), Lane::Change);
+        assert_eq!(Lane::of(Method { name: "receive", deadline: Deadline::WhileAlive, object: None }), Lane::Upload);
+        assert_eq!(
+            Lane::of(Method { name: "create_volume", deadline: Deadline::WhileAlive, object: None }),
+            Lane::Change
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A second copy of a call's arguments, so that the call can be repeated after a crash: descriptors are duplicated.
+//! The arguments of a call: which object it is about, for errors, and a second copy of each, so that the call can be repeated
+//! after a crash (descriptors are duplicated).
 
 use std::io;
 
@@ -13,66 +14,91 @@ use hull_plugin::{
 };
 
 /// What can be sent more than once.
-pub(crate) trait Duplicate {
+pub(crate) trait Argument {
     type Owned;
     /// # Errors
     /// The process has no descriptor left.
     fn duplicate(&self) -> io::Result<Self::Owned>;
+
+    /// What a call with this argument is about, as errors name it.
+    fn object(&self) -> Option<String> {
+        None
+    }
 }
 
+/// `TYPE` is copied; `TYPE: argument => text` also says what the call is about.
 macro_rules! by_clone {
-    ($($type:ty),* $(,)?) => {$(
-        impl Duplicate for $type {
+    ($($type:ty $(: $argument:ident => $object:expr)?),* $(,)?) => {$(
+        impl Argument for $type {
             type Owned = $type;
             fn duplicate(&self) -> io::Result<$type> {
                 Ok(self.clone())
             }
+            $(
+                fn object(&self) -> Option<String> {
+                    let $argument = self;
+                    Some($object)
+                }
+            )?
         }
     )*};
 }
 
 by_clone! {
-    bool, u64, ConfigMap, ContentKind, DeviceName, ExecSpec, Fingerprint, Handle, IdMap, ImageQuery, InstanceId,
-    InstanceSpec, MountSpec, NetworkName, NetworkSpec, NewFile, NicSpec, OperationId, PoolName, SourceImage, StopSignal,
-    String, TerminalSize, VolumeName,
+    bool, u64, ConfigMap, ContentKind, DeviceName, Fingerprint, Handle, IdMap, MountSpec, NewFile, OperationId, StopSignal,
+    String, TerminalSize,
+    ExecSpec: spec => format!("instance `{}`", spec.instance),
+    ImageQuery: query => format!("image `{}`", query.alias),
+    InstanceId: instance => format!("instance `{instance}`"),
+    InstanceSpec: spec => format!("instance `{}`", spec.instance),
+    NetworkName: network => format!("network `{network}`"),
+    NetworkSpec: spec => format!("network `{}`", spec.name),
+    NicSpec: nic => format!("device `{}` of instance `{}`", nic.device, nic.instance),
+    PoolName: pool => format!("pool `{pool}`"),
+    SourceImage: image => format!("image `{}`", image.id),
+    VolumeName: volume => format!("volume `{volume}`"),
 }
 
-impl Duplicate for str {
+impl Argument for str {
     type Owned = String;
     fn duplicate(&self) -> io::Result<String> {
         Ok(self.to_owned())
     }
 }
 
-impl<T: Duplicate> Duplicate for [T] {
+impl<T: Argument> Argument for [T] {
     type Owned = Vec<T::Owned>;
     fn duplicate(&self) -> io::Result<Self::Owned> {
-        self.iter().map(Duplicate::duplicate).collect()
+        self.iter().map(Argument::duplicate).collect()
     }
 }
 
-impl<T: Duplicate> Duplicate for Option<T> {
+impl<T: Argument> Argument for Option<T> {
     type Owned = Option<T::Owned>;
     fn duplicate(&self) -> io::Result<Self::Owned> {
-        self.as_ref().map(Duplicate::duplicate).transpose()
+        self.as_ref().map(Argument::duplicate).transpose()
     }
 }
 
-impl<T: Duplicate + ?Sized> Duplicate for &T {
+impl<T: Argument + ?Sized> Argument for &T {
     type Owned = T::Owned;
     fn duplicate(&self) -> io::Result<Self::Owned> {
         (**self).duplicate()
     }
+
+    fn object(&self) -> Option<String> {
+        (**self).object()
+    }
 }
 
-impl<K> Duplicate for Fd<K> {
+impl<K> Argument for Fd<K> {
     type Owned = Fd<K>;
     fn duplicate(&self) -> io::Result<Self> {
         self.try_clone()
     }
 }
 
-impl Duplicate for ImageFiles {
+impl Argument for ImageFiles {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         let Self { metadata, rootfs, max_bytes, max_inodes } = self;
@@ -85,7 +111,7 @@ impl Duplicate for ImageFiles {
     }
 }
 
-impl Duplicate for NewVolume {
+impl Argument for NewVolume {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         let source = match &self.source {
@@ -95,16 +121,20 @@ impl Duplicate for NewVolume {
         };
         Ok(Self { name: self.name.clone(), content: self.content, config: self.config.clone(), source })
     }
+
+    fn object(&self) -> Option<String> {
+        self.name.object()
+    }
 }
 
-impl Duplicate for ImageSinks {
+impl Argument for ImageSinks {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         Ok(Self { metadata: self.metadata.duplicate()?, rootfs: self.rootfs.duplicate()? })
     }
 }
 
-impl Duplicate for NicTarget {
+impl Argument for NicTarget {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         let Self::Namespace(fd) = self;
@@ -112,15 +142,19 @@ impl Duplicate for NicTarget {
     }
 }
 
-impl Duplicate for Preparation {
+impl Argument for Preparation {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         let Self { instance, idmap, cgroup } = self;
         Ok(Self { instance: instance.clone(), idmap: idmap.clone(), cgroup: cgroup.clone() })
     }
+
+    fn object(&self) -> Option<String> {
+        self.instance.object()
+    }
 }
 
-impl Duplicate for ExecStreams {
+impl Argument for ExecStreams {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         Ok(match self {
@@ -133,10 +167,14 @@ impl Duplicate for ExecStreams {
     }
 }
 
-impl Duplicate for FilesAt {
+impl Argument for FilesAt {
     type Owned = Self;
     fn duplicate(&self) -> io::Result<Self> {
         let Self { instance, stopped_root, path } = self;
         Ok(Self { instance: instance.clone(), stopped_root: stopped_root.duplicate()?, path: path.clone() })
+    }
+
+    fn object(&self) -> Option<String> {
+        Some(format!("`{}` in instance `{}`", self.path, self.instance))
     }
 }
