@@ -161,10 +161,14 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
     let _web = host.running("web")?;
     let rows = host.hull(&["plugin", "list", "-f", "csv"])?.ok()?;
     let row = |name: &str| rows.lines().find(|row| row.starts_with(name)).unwrap_or_default().to_owned();
-    ensure!(row("storage-dir").starts_with("storage-dir,STORAGE,0.1.0,default,READY,"), "{rows}");
+    ensure!(row("storage-dir").starts_with("storage-dir,STORAGE,0.1.0,2,default,READY,"), "{rows}");
+    let cells: Vec<String> = row("storage-dir").split(',').map(str::to_owned).collect();
+    ensure!(cells.len() == 13 && cells.iter().all(|cell| !cell.is_empty()) && cells[12].ends_with("MiB"), "{rows}");
+    let few = host.hull(&["plugin", "list", "-c", "sn", "-f", "csv"])?.ok()?;
+    ensure!(few.lines().any(|row| row == "READY,storage-dir"), "{few}");
     ensure!(row("instance-container").contains(",READY,"), "{rows}");
     let table = host.hull(&["plugin", "list"])?.ok()?;
-    ensure!(table.contains(" NAME ") && table.contains(" RESTARTS |"), "{table}");
+    ensure!(table.contains(" NAME ") && table.contains(" RESTARTS |") && table.contains(" P99 "), "{table}");
 
     let info = || -> Result<String> { host.hull(&["plugin", "info", "storage-dir"])?.ok() };
     ensure!(info()?.contains("capability CHOWN") && !info()?.contains("plugins-installed"), "{}", info()?);

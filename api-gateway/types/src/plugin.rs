@@ -45,6 +45,8 @@ pub struct PluginProcess {
     pub pid: i32,
     /// What runs, which may be older than what is installed.
     pub version: String,
+    /// The contract's version that is spoken with it; 0 if it does not run.
+    pub contract: u32,
     pub since: Timestamp,
     /// In seconds.
     pub uptime: i64,

@@ -169,6 +169,7 @@ fn rendered_process(process: &Process, statistics: &Statistics) -> PluginProcess
         reason,
         pid,
         version: facts.installed.manifest.version.clone(),
+        contract: session.as_ref().map_or(0, |session| session.contract),
         since: since.map(Into::into).unwrap_or_default(),
         uptime,
         restarts: facts.starts.saturating_sub(1),

@@ -59,6 +59,8 @@ pub(super) struct Greeted {
     pub(super) lifecycle: LifecycleClient,
     pub(super) driver: DriverClient,
     pub(super) description: Arc<Description>,
+    /// The contract's version that both speak.
+    pub(super) contract: u32,
 }
 
 /// Connects to the process and hears who it is. The caller bounds the time.
@@ -72,15 +74,15 @@ pub(super) async fn greet(spec: Arc<Spec>, sockets: Sockets, tasks: TaskTracker)
     let request = || context(RequestId(0), super::state::LONGEST_GREETING * 2);
     let hello = HostHello { version: env!("CARGO_PKG_VERSION").into(), contract: CONTRACT };
     let hello = sane(lifecycle.hello(request(), hello)).await.map_err(GreetError::Silent)?;
-    if CONTRACT.settle(hello.contract).is_none() {
+    let Some(contract) = CONTRACT.settle(hello.contract) else {
         return Err(GreetError::Contract { oldest: hello.contract.oldest, newest: hello.contract.newest });
-    }
+    };
     let description = sane(lifecycle.describe(request())).await.map_err(GreetError::Silent)?;
     let expected = &spec.installed.manifest.name;
     if hello.kind != kind || &crate::plugins::plugin_name(kind, &description.driver) != expected {
         return Err(GreetError::Identity { kind: hello.kind, name: description.driver });
     }
-    Ok(Greeted { lifecycle, driver, description: Arc::new(description) })
+    Ok(Greeted { lifecycle, driver, description: Arc::new(description), contract })
 }
 
 fn connect_driver(

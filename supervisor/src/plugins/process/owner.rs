@@ -466,6 +466,7 @@ impl Running {
             pid: self.child.pid(),
             slot: self.slot,
             description: greeted.description,
+            contract: greeted.contract,
             lifecycle: greeted.lifecycle,
             driver: greeted.driver,
             gone: self.gone.clone(),

@@ -32,6 +32,8 @@ pub(crate) struct Session {
     /// Which control group it has.
     pub(crate) slot: Slot,
     pub(crate) description: Arc<Description>,
+    /// The contract's version that both speak.
+    pub(crate) contract: u32,
     pub(crate) lifecycle: LifecycleClient,
     pub(crate) driver: DriverClient,
     /// Cancelled when the process is gone.
