@@ -61,20 +61,27 @@ pub fn push(socket: &Path, path: &str, least: u64, enough: impl Fn() -> bool) ->
         stream,
         "POST /1.0/instances/web/files?path={path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     )?;
-    let (mut total, mut piece) = (0, vec![0u8; if least > 0 { 512 } else { 48 } * 1024]);
-    while total < least || !enough() {
-        content(total, &mut piece);
-        stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
-        stream.write_all(&piece)?;
-        stream.write_all(b"\r\n")?;
-        total += piece.len() as u64;
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    stream.write_all(b"0\r\n\r\n")?;
+    let mut total = 0;
+    let sent = send(&mut stream, &mut total, least, enough);
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
-    ensure!(line.contains(" 200 "), "the push ended with {line:?}");
+    ensure!(line.contains(" 200 "), "the push ended after {total} bytes ({sent:?}) with {line:?}");
+    sent?;
     Ok(total)
+}
+
+/// In chunks, small ones if little is asked for.
+fn send(stream: &mut UnixStream, total: &mut u64, least: u64, enough: impl Fn() -> bool) -> std::io::Result<()> {
+    let mut piece = vec![0u8; if least > 0 { 512 } else { 16 } * 1024];
+    while *total < least || !enough() {
+        content(*total, &mut piece);
+        write!(stream, "{:x}\r\n", piece.len())?;
+        stream.write_all(&piece)?;
+        stream.write_all(b"\r\n")?;
+        *total += piece.len() as u64;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    stream.write_all(b"0\r\n\r\n")
 }
 
 /// Every byte of a [`push`] has arrived, and no other.

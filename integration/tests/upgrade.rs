@@ -133,6 +133,7 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     let usual = load.worst_stall();
     let begin = Instant::now();
     let result = replace_all(&host, &place);
+    let took = begin.elapsed();
     load.stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().ok().context("a client panicked")?;
@@ -143,7 +144,6 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     }
     let seen = console.join().ok().context("the console's client panicked")?.context("the console")?;
     let pushed = pushing.join().ok().context("who pushes panicked")?.context("the push")?;
-    let took = begin.elapsed();
     result.with_context(|| host.log())?;
     eprintln!("{} MiB pushed", pushed >> 20);
     assert_pushed(&host.rest, "/tmp/big", pushed)?;
@@ -163,7 +163,7 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
     let row = |name: &str| rows.lines().find(|row| row.starts_with(name)).unwrap_or_default().to_owned();
     ensure!(row("storage-dir").starts_with("storage-dir,STORAGE,0.1.0,2,default,READY,"), "{rows}");
     let cells: Vec<String> = row("storage-dir").split(',').map(str::to_owned).collect();
-    ensure!(cells.len() == 13 && cells.iter().all(|cell| !cell.is_empty()) && cells[12].ends_with("MiB"), "{rows}");
+    ensure!(cells.len() == 13 && cells.iter().all(|cell| !cell.is_empty()) && cells[12].ends_with("iB"), "{rows}");
     let few = host.hull(&["plugin", "list", "-c", "sn", "-f", "csv"])?.ok()?;
     ensure!(few.lines().any(|row| row == "READY,storage-dir"), "{few}");
     ensure!(row("instance-container").contains(",READY,"), "{rows}");
@@ -324,7 +324,7 @@ fn echo(load: &Load, socket: &Path) -> Result<usize> {
         websocket.send(format!("{number}\n").as_bytes())?;
         let line = next_line(&mut websocket, &mut received)?;
         ensure!(line == format!("got-{number}"), "after {number}: {line:?}");
-        std::thread::sleep(Duration::from_millis(10)); // as one who types
+        std::thread::sleep(load.extent.typing().max(Duration::from_millis(10)));
     }
     Ok(number)
 }

@@ -236,7 +236,10 @@ pub trait InstanceDriver {
     async fn read_file(at: FilesAt) -> Result<FileFound, DriverError>;
     /// Makes or opens a file for writing; for files the descriptor to write to is returned.
     async fn write_file(at: FilesAt, file: NewFile) -> Result<Option<FileFd>, DriverError>;
-    /// Deletes a file or an empty directory.
+    /// Deletes a file or an empty directory. Hulld takes a repetition that finds nothing as done.
+    ///
+    /// # Errors
+    /// `NotFound`, with key `path`: nothing is there.
     async fn delete_file(at: FilesAt) -> Result<(), DriverError>;
 
     /// # Errors

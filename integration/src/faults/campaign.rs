@@ -395,11 +395,14 @@ impl Campaign {
     }
 }
 
-/// What these are about, nobody but their plugin knows.
-const ABOUT_ALL: [&str; 7] = ["receive", "inspect", "list", "host_interfaces", "reconcile", "collect", "describe"];
+/// Hulld has no name for what these are about.
+const WITHOUT_OBJECT: [&str; 7] = ["receive", "inspect", "list", "host_interfaces", "reconcile", "collect", "describe"];
+/// These are about the pool, which the name of its process says.
+const ABOUT_THE_POOL: [&str; 2] = ["open_pool", "pool_usage"];
 
-/// An error must name the method, the plugin, what the call was about, and a cause. What was there and could be done before the
-/// fault must not be refused after it, as when something that is deleted a second time is not found.
+/// An error must name the method, the plugin, what the call was about, and a cause; that of a replacement names the plugin and the
+/// cause. What was there and could be done before the fault must not be refused after it, as when something that is deleted a
+/// second time is not found.
 fn unclear(error: &str) -> Option<String> {
     if ["400: ", "404: ", "409: "].iter().any(|status| error.starts_with(status)) {
         return Some(format!("the request is blamed for what the driver did: {error}"));
@@ -408,10 +411,15 @@ fn unclear(error: &str) -> Option<String> {
     if !clear {
         return Some(format!("the error does not say what happened where: {error}"));
     }
-    let (method, rest) = error.split_once("` of plugin `")?;
-    let method = method.rsplit('`').next().unwrap_or_default();
-    let named = rest.contains("` for ") || rest.contains('@') || ABOUT_ALL.contains(&method);
-    (!named).then(|| format!("the error does not name the object: {error}"))
+    let Some((before, after)) = error.split_once("` of plugin `") else {
+        let replacement = error.contains("new process of plugin `");
+        return (!replacement).then(|| format!("the error names no method: {error}"));
+    };
+    let (method, rest) = (before.rsplit('`').next().unwrap_or_default(), after.split_once('`'));
+    let named = rest.is_some_and(|(process, rest)| {
+        rest.starts_with(" for ") || process.contains('@') && ABOUT_THE_POOL.contains(&method)
+    });
+    (!named && !WITHOUT_OBJECT.contains(&method)).then(|| format!("the error does not name the object: {error}"))
 }
 
 fn told(outcome: &Outcome) -> String {
@@ -436,6 +444,8 @@ mod tests {
         assert_eq!(unclear("500: \"`inspect` of plugin `image-file` failed: answered before it was done\""), None);
         for (error, word) in [
             ("504: \"`exec` of plugin `instance-container` gave no answer within 3s: it is deaf\"", "object"),
+            ("504: \"`delete_volume` of plugin `storage-dir@victim` failed: `x@y` for z\"", "object"),
+            ("503: \"plugin `storage-dir@victim`: it is deaf\"", "method"),
             ("404: \"`delete_file` of plugin `instance-container`, repeated: cannot delete `/root/file`\"", "blamed"),
             ("500: it broke", "what happened"),
         ] {

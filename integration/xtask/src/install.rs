@@ -1,7 +1,7 @@
 //! `cargo xtask install --prefix P`: the programs, the plugins and the systemd units, where a package would put them.
 //!
 //! ```text
-//! P/bin/hull   P/bin/hulld   P/libexec/hull/{hull-gateway,…}   P/lib/hull/plugins/NAME/{NAME,plugin.toml}
+//! P/bin/{hull,hulld,hull-gateway}   P/lib/hull/plugins/NAME/{NAME,plugin.toml,hull-init of instance drivers}
 //! P/lib/systemd/system/{hull.service,hull-instances.service}
 //! ```
 

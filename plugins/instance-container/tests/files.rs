@@ -70,7 +70,8 @@ impl Files<'_> {
         for path in ["/tmp/dir/a", "/tmp/dir/b", "/tmp/dir"] {
             delete(path).await.unwrap();
         }
-        assert_eq!(delete("/tmp/dir").await.unwrap_err().code, Code::NotFound);
+        let gone = delete("/tmp/dir").await.unwrap_err();
+        assert_eq!((gone.code, gone.key.as_deref()), (Code::NotFound, Some("path")));
         assert_eq!(self.read("/tmp/dir").await.unwrap_err().code, Code::NotFound);
         assert!(disk.join("tmp/new").exists(), "a link's target stays");
     }

@@ -63,11 +63,13 @@ fn title(letter: char) -> Result<&'static str> {
     })
 }
 
-/// Empty where there is no process, or it has not been asked for anything.
+/// What only a running process has is empty without one, and what calls take without any.
 fn cell(letter: char, plugin: &Plugin, process: &PluginProcess) -> String {
-    let if_running = |text: String| if process.pid > 0 { text } else { String::new() };
+    let running = process.pid > 0;
+    let if_running = |text: String| if running { text } else { String::new() };
+    let measured = process.statistics.as_ref().filter(|_| running);
     let of_calls = |text: fn(&PluginStatistics) -> String| {
-        process.statistics.as_ref().filter(|statistics| statistics.calls > 0).map(text).unwrap_or_default()
+        measured.filter(|statistics| statistics.calls > 0).map(text).unwrap_or_default()
     };
     match letter {
         'n' => plugin.name.clone(),
@@ -98,11 +100,12 @@ fn spoken(contract: PluginContract) -> String {
     format!("{}-{}", contract.oldest, contract.newest)
 }
 
-/// `830µs`, `15ms`, `1.2s`.
+/// `830µs`, `1.4ms`, `15ms`, `1.2s`.
 fn duration(microseconds: u64) -> String {
     match microseconds {
         ..1000 => format!("{microseconds}µs"),
-        1000..1_000_000 => format!("{}ms", (microseconds + 500) / 1000),
+        1000..9950 => format!("{:.1}ms", microseconds as f64 / 1e3),
+        9950..999_500 => format!("{}ms", (microseconds + 500) / 1000),
         _ => format!("{:.1}s", microseconds as f64 / 1e6),
     }
 }
@@ -132,8 +135,35 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_two_or_three_digits() {
-        assert_eq!([0, 830, 15_360, 1_240_000].map(duration), ["0µs", "830µs", "15ms", "1.2s"]);
+    fn durations_are_short() {
+        let texts = [0, 830, 1408, 9949, 9950, 15_360, 999_499, 999_500, 1_240_000].map(duration);
+        assert_eq!(texts, ["0µs", "830µs", "1.4ms", "9.9ms", "10ms", "15ms", "999ms", "1.0s", "1.2s"]);
+    }
+
+    #[test]
+    fn a_running_process_shows_its_figures_and_a_stopped_one_does_not() {
+        let statistics = PluginStatistics {
+            calls: 7,
+            calls_per_second: 2.5,
+            p50_microseconds: 830,
+            p99_microseconds: 15_360,
+            memory_bytes: 5 << 20,
+            ..PluginStatistics::default()
+        };
+        let mut process = PluginProcess {
+            pid: 4,
+            contract: 2,
+            uptime: 421,
+            statistics: Some(statistics),
+            ..PluginProcess::default()
+        };
+        let figures = |process: &PluginProcess| {
+            ['c', 'u', 'C', 'h', 'H', 'm'].map(|letter| cell(letter, &Plugin::default(), process))
+        };
+        assert_eq!(figures(&process), ["2", "7m 1s", "2.5", "830µs", "15ms", "5.00MiB"]);
+        (process.pid, process.contract) = (0, 0);
+        assert_eq!(figures(&process), ["0", "", "", "", "", ""]);
+        assert!(title('x').is_err());
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Container {
             Some(root) => (Place::Stopped, vec![self.volume_namespace(&at.instance).await?, root.into_owned()]),
         };
         let channel = self.helper().order(&Order::File { place, path: at.path, work }, descriptors)?;
-        let (report, mut descriptors) = channel.answer("work on a file").await?;
+        let (report, mut descriptors) = channel.answer("work on a file").await.map_err(at_path)?;
         Ok((report, descriptors.pop()))
     }
 
@@ -64,6 +64,14 @@ impl Container {
         let answer = duplicate(&cell.user_namespace)?;
         self.volumes().replace(Some(cell.user_namespace));
         Ok(answer)
+    }
+}
+
+/// Which of the call's objects is not there.
+fn at_path(error: DriverError) -> DriverError {
+    match error.code {
+        Code::NotFound => DriverError { key: Some("path".into()), ..error },
+        _ => error,
     }
 }
 

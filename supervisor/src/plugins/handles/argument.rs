@@ -13,7 +13,7 @@ use hull_plugin::{
     ConfigMap, DeviceName, Fd, Fingerprint, Handle, InstanceId, NetworkName, OperationId, PoolName, VolumeName,
 };
 
-/// What can be sent more than once.
+/// What can be sent more than once and named.
 pub(crate) trait Argument {
     type Owned;
     /// # Errors
@@ -24,6 +24,12 @@ pub(crate) trait Argument {
     fn object(&self) -> Option<String> {
         None
     }
+}
+
+/// What a call with these arguments is about: `instance `web`, device `eth0``.
+pub(crate) fn listed(objects: &[Option<String>]) -> Option<String> {
+    let named: Vec<&str> = objects.iter().flatten().map(String::as_str).collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 /// `TYPE` is copied; `TYPE: argument => text` also says what the call is about.
@@ -45,17 +51,18 @@ macro_rules! by_clone {
 }
 
 by_clone! {
-    bool, u64, ConfigMap, ContentKind, DeviceName, Fingerprint, Handle, IdMap, MountSpec, NewFile, OperationId, StopSignal,
-    String, TerminalSize,
+    bool, u64, ConfigMap, ContentKind, Fingerprint, Handle, IdMap, NewFile, OperationId, SourceImage, StopSignal, String,
+    TerminalSize,
+    DeviceName: device => format!("device `{device}`"),
     ExecSpec: spec => format!("instance `{}`", spec.instance),
     ImageQuery: query => format!("image `{}`", query.alias),
     InstanceId: instance => format!("instance `{instance}`"),
     InstanceSpec: spec => format!("instance `{}`", spec.instance),
+    MountSpec: mount => format!("`{}`", mount.path),
     NetworkName: network => format!("network `{network}`"),
     NetworkSpec: spec => format!("network `{}`", spec.name),
     NicSpec: nic => format!("device `{}` of instance `{}`", nic.device, nic.instance),
     PoolName: pool => format!("pool `{pool}`"),
-    SourceImage: image => format!("image `{}`", image.id),
     VolumeName: volume => format!("volume `{volume}`"),
 }
 

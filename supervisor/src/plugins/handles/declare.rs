@@ -6,6 +6,8 @@ use crate::plugins::process::Deadline;
 pub(super) const QUERY: Deadline = Deadline::seconds(5);
 /// Changes of a few system calls.
 pub(super) const CHANGE: Deadline = Deadline::seconds(30);
+/// A pool is opened before the first call to its driver, which waits for it.
+pub(crate) const OPENING: Deadline = CHANGE;
 /// Changes that may wait for tools, networks or big trees.
 pub(super) const SLOW: Deadline = Deadline::seconds(120);
 /// As long as it shows progress, or at least answers that it is alive.
@@ -20,7 +22,8 @@ macro_rules! driver_handle {
         impl $handle {
             $(
                 pub async fn $method(&self, $($argument: $type),*) -> Result<$answer, hull_plugin::DriverError> {
-                    let object: Option<String> = None$(.or_else(|| $crate::plugins::handles::Argument::object(&$argument)))*;
+                    let objects: &[Option<String>] = &[$($crate::plugins::handles::Argument::object(&$argument)),*];
+                    let object = $crate::plugins::handles::listed(objects);
                     let object = object.as_deref();
                     let method = $crate::plugins::process::Method { name: stringify!($method), deadline: $deadline, object };
                     self.process.call(method, |session, context| {

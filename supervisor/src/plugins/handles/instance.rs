@@ -1,7 +1,7 @@
 //! An instance driver.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hull_plugin::instance::{
     ExecSpec, ExecStreams, Executed, FileFound, FilesAt, InstanceSpec, InstanceState, MountSpec, NewFile, Preparation,
@@ -46,21 +46,37 @@ impl InstanceHandle {
     pub async fn delete_file(&self, at: &FilesAt) -> Result<(), DriverError> {
         let object = at.object();
         let method = Method { name: "delete_file", deadline: CHANGE, object: object.as_deref() };
-        let begun = AtomicU32::new(0);
-        let begun = &begun;
+        let begun = &AtomicBool::new(false);
         let call = self.process.call(method, |session, context| {
             let at = at.duplicate()?;
             Ok(async move {
-                let again = begun.fetch_add(1, Ordering::Relaxed) > 0;
+                let again = begun.swap(true, Ordering::Relaxed);
                 let answer = session.instance()?.delete_file(context, at).await?;
-                match &answer {
-                    Err(error) if error.code == Code::HandedOver => drop(begun.fetch_sub(1, Ordering::Relaxed)),
-                    Err(error) if error.code == Code::NotFound && again => return Ok(Ok(())),
-                    _ => {}
+                if matches!(&answer, Err(error) if error.code == Code::HandedOver) {
+                    begun.store(again, Ordering::Relaxed); // nothing was: another process is asked
                 }
-                Ok(answer)
+                Ok(if again { answer.or_else(unless_gone) } else { answer })
             })
         });
         call.await
+    }
+}
+
+/// That there is no such file is what was wanted.
+fn unless_gone(error: DriverError) -> Result<(), DriverError> {
+    let gone = error.code == Code::NotFound && error.key.as_deref() == Some("path");
+    if gone { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_is_deleted_and_an_instance_that_is_gone_is_not() {
+        let no_file = DriverError { key: Some("path".into()), ..DriverError::not_found("no such file") };
+        assert_eq!(unless_gone(no_file), Ok(()));
+        let no_instance = DriverError::not_found("instance `web` is not running");
+        assert_eq!(unless_gone(no_instance.clone()), Err(no_instance));
     }
 }

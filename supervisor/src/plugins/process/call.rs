@@ -12,10 +12,10 @@ use hull_plugin::{Code, Context, DriverError, MAX_DEADLINE, context};
 
 use super::handle::Process;
 use super::queue::{Lane, Turn};
-use super::sane::sane;
 use super::session::{DriverClient, Session};
 use crate::logging;
 use crate::plugins::Notice;
+use crate::plugins::handles::OPENING;
 
 /// How often a call is sent before its failure is the caller's.
 const ATTEMPTS: u32 = 3;
@@ -35,8 +35,6 @@ const BUSY_SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// A bulk call that shows no progress for so long has lost its way, however well the process says it is.
 const STALLED: Duration = Duration::from_secs(15 * 60);
 
-/// How long a pool may take to open before the first call is sent to its driver.
-const OPENING: Duration = Duration::from_secs(30);
 /// What a request may take beyond its deadline, which tarpc sees to.
 const UNSENT: Duration = Duration::from_millis(500);
 /// So many deadlines in a row without any answer, and a process is of no use, however well it says it is.
@@ -55,6 +53,14 @@ pub(crate) enum Deadline {
 impl Deadline {
     pub(crate) const fn seconds(seconds: u64) -> Self {
         Self::Within(Duration::from_secs(seconds))
+    }
+
+    /// What a request is given.
+    fn limit(self) -> Duration {
+        match self {
+            Self::Within(limit) => limit.min(longest()),
+            Self::WhileAlive | Self::OnceWhileAlive => MAX_DEADLINE,
+        }
     }
 }
 
@@ -150,16 +156,23 @@ impl Process {
         if !matches!(method.name, "create_pool" | "open_pool" | "delete_pool") {
             self.open_pool(session).await?;
         }
-        let limit = match method.deadline {
-            Deadline::Within(limit) => limit.min(longest()),
-            Deadline::WhileAlive | Deadline::OnceWhileAlive => MAX_DEADLINE,
-        };
-        let request = context(logging::current_request(), limit);
+        let request = context(logging::current_request(), method.deadline.limit());
         let sent = attempt(session.clone(), request).map_err(|error| {
             Miss::Final(DriverError::system(&error, format!("{}: cannot copy its descriptors", self.what(method))))
         })?;
+        self.answered(session, method, sent).await
+    }
+
+    /// What comes of a request.
+    async fn answered<T>(
+        &self,
+        session: &Session,
+        method: Method<'_>,
+        sent: impl Future<Output = Result<Result<T, DriverError>, RpcError>>,
+    ) -> Result<Result<T, DriverError>, Miss> {
+        let limit = method.deadline.limit() + UNSENT;
         tokio::select! {
-            answer = AssertUnwindSafe(tokio::time::timeout(limit + UNSENT, sent)).catch_unwind() => match answer {
+            answer = AssertUnwindSafe(tokio::time::timeout(limit, sent)).catch_unwind() => match answer {
                 Ok(Ok(answer)) => self.judge(session, method, answer).await,
                 // tarpc counts a deadline from when a request is on its way, and this one never was.
                 Ok(Err(_elapsed)) => {
@@ -224,19 +237,19 @@ impl Process {
         };
         let open = async || {
             let Some(config) = self.spec.environment.handles.pool_config(pool) else { return Ok(()) };
-            let request = context(logging::current_request(), OPENING.min(longest()));
-            let opening = Method { name: "open_pool", deadline: Deadline::Within(OPENING), object: None };
-            match self.judge(session, opening, sane(client.open_pool(request, pool.clone(), config)).await).await {
+            let opening = Method { name: "open_pool", deadline: OPENING, object: None };
+            let request = context(logging::current_request(), opening.deadline.limit());
+            let failed = match self.answered(session, opening, client.open_pool(request, pool.clone(), config)).await {
                 Ok(Ok(())) => {
                     self.spec.notice(Notice::PoolOpened);
-                    Ok(())
+                    return Ok(());
                 }
-                Ok(Err(error)) => {
-                    self.spec.notice(Notice::PoolClosed { why: error.to_string() });
-                    Err(Miss::Final(error.context(format!("pool `{pool}` cannot be opened"))))
-                }
-                Err(miss) => Err(miss),
-            }
+                Ok(Err(error)) => error.context(format!("pool `{pool}` cannot be opened")),
+                Err(Miss::Final(error)) => error,
+                Err(Miss::Crashed) => return Err(Miss::Crashed),
+            };
+            self.spec.notice(Notice::PoolClosed { why: failed.to_string() });
+            Err(Miss::Final(failed))
         };
         session.opened.get_or_try_init(open).await.map(drop)
     }
@@ -254,7 +267,7 @@ impl Process {
 
     fn too_late(&self, method: Method<'_>, silence: Option<DriverError>) -> DriverError {
         let limit = match method.deadline {
-            Deadline::Within(limit) => format!("within {:?}", limit.min(longest())),
+            Deadline::Within(_) => format!("within {:?}", method.deadline.limit()),
             Deadline::WhileAlive | Deadline::OnceWhileAlive => "and no progress".into(),
         };
         let error = DriverError::new(Code::DeadlineExceeded, format!("{} gave no answer {limit}", self.what(method)));
