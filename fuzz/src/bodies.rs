@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Every type that a request's body may be.
-const TYPES: [fn(&[u8]); 31] = [
+const TYPES: [fn(&[u8]); 39] = [
     read::<api::CertificatePut>,
     read::<api::CertificatesPost>,
     read::<api::ImageAliasesEntryPost>,
@@ -32,13 +32,21 @@ const TYPES: [fn(&[u8]); 31] = [
     read::<api::NetworkPut>,
     read::<api::NetworksPost>,
     read::<api::ProfilePost>,
+    read::<api::PluginRestartPost>,
+    read::<api::PluginUpgradePost>,
     read::<api::ProfilePut>,
     read::<api::ProfilesPost>,
     read::<api::ProjectPost>,
     read::<api::ProjectPut>,
     read::<api::ProjectsPost>,
+    read::<api::ServerPut>,
     read::<api::StoragePoolPut>,
     read::<api::StoragePoolsPost>,
+    read::<api::StorageVolumePost>,
+    read::<api::StorageVolumePut>,
+    read::<api::StorageVolumesPost>,
+    read::<api::UpgradePost>,
+    read::<api::WarningPut>,
 ];
 
 /// A body, read as each type.

@@ -80,17 +80,20 @@ pub(crate) fn busybox(folder: &Path) -> Result<PathBuf> {
     Ok(tarball)
 }
 
-/// A whole image of a few bytes: to be imported, not to be run.
-pub(crate) fn tiny(folder: &Path) -> Result<PathBuf> {
-    let (root, tarball) = (folder.join("tiny"), folder.join("tiny.tar.gz"));
+/// A whole image of a few hundred bytes, with this name as its only property: to be imported, not to be run.
+///
+/// # Errors
+/// It cannot be written.
+pub fn small_image(folder: &Path, name: &str) -> Result<PathBuf> {
+    let (place, tarball) = (folder.join(name), folder.join(format!("{name}.tar.gz")));
     if tarball.exists() {
         return Ok(tarball);
     }
-    std::fs::create_dir_all(root.join("rootfs/etc"))?;
-    std::fs::write(root.join("rootfs/etc/hostname"), "tiny\n")?;
-    std::fs::write(root.join("metadata.yaml"), METADATA.replace("busybox", "tiny"))?;
+    std::fs::create_dir_all(place.join("rootfs/sbin"))?;
+    std::fs::write(place.join("metadata.yaml"), METADATA.replace("busybox", name))?;
     let mut tar = Command::new("tar");
-    tar.arg("-C").arg(&root).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]);
+    tar.arg("-C").arg(&place).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]);
     run(&mut tar, "")?.ok()?;
+    std::fs::remove_dir_all(place)?;
     Ok(tarball)
 }

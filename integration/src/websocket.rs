@@ -64,7 +64,7 @@ impl Websocket {
             let mut data = vec![0; length];
             self.reader.read_exact(&mut data)?;
             match head[0] & 0x0f {
-                0 | 2 if !data.is_empty() => return Ok(Some(data)),
+                0..=2 if !data.is_empty() => return Ok(Some(data)),
                 8 => return Ok(None),
                 _ => {}
             }

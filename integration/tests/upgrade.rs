@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hull_integration::load::{Extent, assert_pushed, push};
-use hull_integration::{Host, Rest, Target, Websocket};
+use hull_integration::{Host, Rest, Target, Websocket, small_image};
 use serde_json::{Value, json};
 
 const PLUGINS: [&str; 5] = ["storage-dir", "network-bridge", "instance-container", "image-file", "image-debian"];
+/// So often each is upgraded; now and then it is restarted and rolled back, too.
 const ROUNDS: usize = 10;
 /// What holds on a quiet machine; printed. What is demanded, beyond what this machine shows without any replacement, has room for noise.
 const PROMISED: Duration = Duration::from_millis(150);
@@ -20,7 +21,8 @@ const DEMANDED: Duration = Duration::from_secs(1);
 const UNDISTURBED: Duration = Duration::from_secs(5);
 
 /// Every kind of client once.
-const FEW: usize = 5;
+const FEW: usize = KINDS;
+const KINDS: usize = 6;
 
 /// What the clients share.
 struct Load {
@@ -97,16 +99,22 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     });
     let image = host.rest.get("/1.0/images")?.metadata()?[0].as_str().context("an image")?.to_owned();
     let image = Arc::new(image);
+    let folder = host.folder();
+    let small: Vec<Vec<u8>> = (0..load.extent.clients)
+        .map(|client| Ok(std::fs::read(small_image(folder, &format!("small-{client}"))?)?))
+        .collect::<Result<_>>()?;
+    let small = Arc::new(small);
     let kinds = (0..load.extent.clients).map(|number| {
-        let (load, image) = (load.clone(), image.clone());
+        let (load, image, small) = (load.clone(), image.clone(), small.clone());
         std::thread::spawn(move || {
             std::thread::sleep(load.extent.turn(number));
             while load.running() {
-                match number % 5 {
+                match number % KINDS {
                     0 => lists(&load),
                     1 => files(&load, number),
                     2 => commands(&load),
                     3 => instances(&load, number),
+                    4 => images(&load, &small[number]),
                     _ => export(&load, &image),
                 }
             }
@@ -187,6 +195,7 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
         let refused = host.hull(&line)?;
         ensure!(refused.status == 1 && refused.stderr.contains(words), "{line:?}: {refused:?}");
     }
+    let mut events = Websocket::connect(&host.socket(), "/1.0/events?type=lifecycle")?;
     // Out of service, and back by a word.
     let broken = host.processes_named("storage-dir");
     ensure!(broken.len() == 1, "{broken:?}");
@@ -201,24 +210,52 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
     }
     ensure!(host.hull(&["plugin", "list", "-f", "csv"])?.ok()?.contains(",FAILED,"), "{}", host.log());
     ensure!(host.hull(&["plugin", "info", "storage-dir"])?.ok()?.contains("SIGKILL"), "it says how it ended");
+    for (action, times) in [("plugin-ended", 5), ("plugin-failed", 1)] {
+        for _ in 0..times {
+            let event = next_event(&mut events, action)?;
+            ensure!(event["source"] == "/1.0/plugins/storage-dir", "{event}");
+            ensure!(event["context"]["process"] == "storage-dir@default", "{event}");
+            ensure!(event["context"]["reason"].as_str().is_some_and(|why| why.contains("SIGKILL")), "{event}");
+        }
+    }
     host.hull(&["plugin", "restart", "storage-dir"])?.ok()?;
     host.rest.get("/1.0/storage-pools/default/resources")?.metadata()?;
+    let event = next_event(&mut events, "plugin-restarted")?;
+    ensure!(event["source"] == "/1.0/plugins/storage-dir", "{event}");
+    let metrics = String::from_utf8(host.rest.get("/1.0/metrics")?.body)?;
+    let facts = "hull_plugin_info{plugin=\"storage-dir@default\",version=\"0.1.0\",contract=\"2\",pid=\"";
+    ensure!(metrics.contains(facts) && metrics.contains("hull_plugin_start_time_seconds{"), "{metrics}");
     host.assert_nothing_leaked()
+}
+
+/// The next event with this action; others are passed over.
+fn next_event(events: &mut Websocket, action: &str) -> Result<Value> {
+    loop {
+        let event: Value = serde_json::from_slice(&events.receive()?.context("the events have ended")?)?;
+        if event["metadata"]["action"] == action {
+            return Ok(event["metadata"].clone());
+        }
+    }
 }
 
 fn replace_all(host: &Host, place: &Path) -> Result<()> {
     for round in 0..ROUNDS {
         for plugin in PLUGINS {
-            let url = format!("/1.0/plugins/{plugin}");
-            // Each way in turn: to a version of its own, a fresh process of it, and back.
-            let (verb, body) = match round % 4 {
-                0 => ("upgrade", json!({"source": place})),
-                1 => ("restart", json!({})),
-                2 => ("rollback", json!({})),
-                _ => ("upgrade", json!({})),
+            let replace = |verb: &str, body: Value| -> Result<()> {
+                let answer = host.rest.post(&format!("/1.0/plugins/{plugin}/{verb}"), &body)?;
+                host.rest.wait(&answer).with_context(|| format!("{verb} of {plugin} in round {round}"))?;
+                Ok(())
             };
-            let answer = host.rest.post(&format!("{url}/{verb}"), &body)?;
-            host.rest.wait(&answer).with_context(|| format!("{verb} of {plugin} in round {round}"))?;
+            // To a version of its own, and to what Hull comes with.
+            match round % 2 {
+                0 => replace("upgrade", json!({"source": place}))?,
+                _ => replace("upgrade", json!({}))?,
+            }
+            match round % 5 {
+                2 => replace("restart", json!({}))?,
+                4 => replace("rollback", json!({}))?,
+                _ => {}
+            }
         }
     }
     Ok(())
@@ -227,8 +264,10 @@ fn replace_all(host: &Host, place: &Path) -> Result<()> {
 fn report(host: &Host, load: &Load, usual: Duration, (took, answered, seen): (Duration, usize, usize)) -> Result<()> {
     let worst = load.worst_stall();
     let requests = load.requests.load(Ordering::Relaxed);
-    let replaced = ROUNDS * PLUGINS.len();
-    eprintln!("{replaced} replacements in {took:.1?}: {requests} requests, {answered} echoes, {seen} console lines");
+    let upgrades = ROUNDS * PLUGINS.len();
+    eprintln!(
+        "{upgrades} upgrades, and some restarts and ways back, in {took:.1?}: {requests} requests, {answered} echoes, {seen} console lines"
+    );
     let word = if worst < PROMISED { "within" } else { "beyond" };
     eprintln!("longest stall {worst:.2?}, {word} {PROMISED:?}; without any replacement {usual:.2?}");
     let plugins = host.rest.get("/1.0/plugins?recursion=1")?.metadata()?;
@@ -300,6 +339,16 @@ fn instances(load: &Load, client: usize) {
     load.timed("start", || waited(load.rest.put(&format!("{url}/state"), &state("start"))?));
     load.timed("stop", || waited(load.rest.put(&format!("{url}/state"), &state("stop"))?));
     load.timed("delete", || waited(load.rest.delete(&url)?));
+}
+
+/// What is uploaded is read by one plugin's process, and deleted again.
+fn images(load: &Load, content: &[u8]) {
+    load.timed("image", || {
+        let headers = [("Content-Type", "application/octet-stream")];
+        let made = load.rest.wait(&load.rest.request("POST", "/1.0/images", &headers, content)?)?;
+        let fingerprint = made["metadata"]["fingerprint"].as_str().context("a fingerprint")?;
+        load.rest.wait(&load.rest.delete(&format!("/1.0/images/{fingerprint}"))?).map(drop)
+    });
 }
 
 fn export(load: &Load, image: &str) {

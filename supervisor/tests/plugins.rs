@@ -42,6 +42,9 @@ async fn a_plugin_that_dies_of_every_call_is_given_up_with_its_signal_in_the_err
     assert!(error.to_string().contains("SIGSEGV") || error.to_string().contains("SIGABRT"), "{error}");
     assert!(error.to_string().contains("storage-probe"), "{error}");
 
+    let lines = &host.plugins.observed()[0].last_lines;
+    assert!(lines.iter().any(|line| line.contains("a probe starts")), "what it said last is kept: {lines:?}");
+
     // The breaker opens; calls fail at once instead of hanging, until the administrator resets it.
     let error = pool.volume_usage(&"order/die".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.code, Code::Unavailable, "{error}");
@@ -260,6 +263,7 @@ async fn a_process_that_hangs_is_found_out() {
     let hung = host.plugins.examined().await;
     assert!(begin.elapsed() < Duration::from_secs(5));
     assert!(hung[0].complaint.as_ref().is_some_and(|why| why.contains("no sign of life")), "{hung:?}");
+    assert!(hung[0].kernel_stack.iter().any(|call| call.contains("signal")), "where it hangs: {hung:?}");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     order(&pool, "pid").await.unwrap();
     host.close().await;

@@ -117,7 +117,7 @@ pub(super) const ALL: &[Scenario] = &[
         ready: |host| image_gone(host),
         change: |host| {
             let content = [("content-type", "application/octet-stream"), ("x-lxd-aliases", "alias=cut")];
-            let tarball = crate::image::tiny(host.folder())?;
+            let tarball = crate::image::small_image(host.folder(), "tiny")?;
             waited(host, host.rest.request("POST", "/1.0/images", &content, &std::fs::read(tarball)?)?)
         },
         check: |host, promised| {
@@ -353,7 +353,7 @@ fn imported(host: &Host) -> Result<()> {
         return Ok(());
     }
     let content = [("content-type", "application/octet-stream"), ("x-lxd-aliases", "alias=cut")];
-    let tarball = crate::image::tiny(host.folder())?;
+    let tarball = crate::image::small_image(host.folder(), "tiny")?;
     waited(host, host.rest.request("POST", "/1.0/images", &content, &std::fs::read(tarball)?)?)
 }
 

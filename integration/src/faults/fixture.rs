@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::command::{run, until};
+use crate::image::small_image;
 use crate::{Answer, Host, Rest};
 
 pub(super) const POOL: &str = "victim";
@@ -187,18 +188,4 @@ impl Stage {
 
 fn list(rest: &Rest, url: &str) -> Result<Vec<Value>> {
     Ok(rest.get(url)?.metadata()?.as_array().cloned().unwrap_or_default())
-}
-
-/// An image of a few hundred bytes.
-pub(super) fn small_image(folder: &Path, name: &str) -> Result<PathBuf> {
-    let place = folder.join(name);
-    std::fs::create_dir_all(place.join("rootfs/sbin"))?;
-    let metadata = format!("architecture: x86_64\ncreation_date: 1700000000\nproperties:\n  os: {name}\n");
-    std::fs::write(place.join("metadata.yaml"), metadata)?;
-    let tarball = folder.join(format!("{name}.tar.gz"));
-    let mut tar = Command::new("tar");
-    tar.arg("-C").arg(&place).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]);
-    run(&mut tar, "")?.ok()?;
-    std::fs::remove_dir_all(place)?;
-    Ok(tarball)
 }

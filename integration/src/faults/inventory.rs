@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::Host;
 use crate::command::run;
 use crate::host::children;
+use crate::leaks;
 
 /// What there is. Names where they stay the same over a restart of a part, numbers where not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +27,9 @@ impl Inventory {
         inventory.mounts(&folder);
         inventory.loops(&folder);
         inventory.cgroups(host.supervisor());
-        inventory.links(host.network().unwrap_or_default());
-        inventory.tables(host.network().unwrap_or_default())?;
+        let tag = leaks::tag(&host.directory()).unwrap_or_default();
+        inventory.links(host.network().unwrap_or_default(), &tag);
+        inventory.tables(host.network().unwrap_or_default(), &tag)?;
         inventory.namespaces(&processes);
         inventory.processes(&processes);
         for (name, pid) in [("hulld", host.supervisor()), ("the keeper", host.keeper())] {
@@ -106,8 +108,10 @@ impl Inventory {
         self.things.extend(groups.into_iter().filter(|name| !is_of_further_process(name)));
     }
 
-    /// The network's bridge and what is connected to it; names of veth ends are chosen anew each time.
-    fn links(&mut self, network: &str) {
+    /// The network's bridge and what is connected to it, and all with the driver's mark; names of veth ends are chosen anew each
+    /// time.
+    fn links(&mut self, network: &str, tag: &str) {
+        self.counts.insert("links".into(), leaks::links(tag).len() as i64);
         let ports = fs::read_dir(format!("/sys/class/net/{network}/brif")).map_or(0, Iterator::count) as i64;
         self.counts.insert(format!("ports of {network}"), ports);
         let names = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
@@ -115,9 +119,16 @@ impl Inventory {
         self.things.extend(names.filter(|name| name.starts_with(network)).map(|name| format!("link {name}")));
     }
 
-    fn tables(&mut self, network: &str) -> Result<()> {
+    /// The tables of the network and of the instances' devices, by name; their rules by number, since those name veth ends.
+    fn tables(&mut self, network: &str, tag: &str) -> Result<()> {
+        let device_table = format!("hull-{tag}");
         let listed = run(Command::new("nft").args(["list", "tables"]), "")?.ok()?;
-        self.things.extend(listed.lines().filter(|line| line.contains(network)).map(|line| format!("nft {line}")));
+        for table in listed.lines().filter(|line| line.contains(network) || line.ends_with(&device_table)) {
+            let words = table.split(' ').skip(1); // `table inet NAME`
+            let rules = run(Command::new("nft").args(["list", "table"]).args(words), "")?.stdout;
+            self.counts.insert(format!("lines of nft {table}"), rules.lines().count() as i64);
+            self.things.insert(format!("nft {table}"));
+        }
         Ok(())
     }
 

@@ -17,6 +17,9 @@ const fn gauge(name: &'static str, help: &'static str) -> Family {
 }
 
 const UP: Family = gauge("hull_plugin_up", "Whether the process takes calls.");
+const INFO: Family =
+    gauge("hull_plugin_info", "1, with the version that runs and the contract's that is spoken with it.");
+const STARTED: Family = gauge("hull_plugin_start_time_seconds", "When the process was ready, since 1970.");
 const OUT_OF_SERVICE: Family =
     gauge("hull_plugin_out_of_service", "Whether the process ended too often and is not started again for a while.");
 const CALLS: Family = counter("hull_plugin_calls_total", "Calls of a method.");
@@ -34,6 +37,12 @@ pub(super) fn add(metrics: &mut Metrics, hull: &Hull, statistics: &BTreeMap<Stri
         let labels = [("plugin", one.name.as_str())];
         metrics.add(&UP, &labels, f64::from(u8::from(matches!(one.state, PluginState::Ready { .. }))));
         metrics.add(&OUT_OF_SERVICE, &labels, f64::from(u8::from(matches!(one.state, PluginState::Failed { .. }))));
+        if let (PluginState::Ready { pid }, Some(since)) = (&one.state, one.since) {
+            let (contract, pid) = (one.contract.to_string(), pid.to_string());
+            let facts = [labels[0], ("version", &*one.version), ("contract", &*contract), ("pid", &*pid)];
+            metrics.add(&INFO, &facts, 1.0);
+            metrics.add(&STARTED, &labels, since.timestamp_millis() as f64 / 1e3);
+        }
     }
     for (name, figures) in statistics {
         let labels = [("plugin", name.as_str())];

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::permissions::permissions;
 use super::process::{Installed, Process, Status};
-use super::registry::{PluginState, Plugins, state_of};
+use super::registry::{Failure, PluginState, Plugins, state_of};
 use super::replace::{Grant, Restart};
 use crate::api::{ApiError, Json, Peer, Reply, Scope, sync};
 use crate::events::Bus;
@@ -32,14 +32,18 @@ pub(crate) fn routes() -> Router<Hull> {
         .route("/1.0/plugins/{name}/rollback", post(rollback))
 }
 
-/// Tells listeners of every plugin that is given up.
+/// Tells listeners of every process that ends unasked, and of every plugin that is given up.
 pub(crate) async fn announce_failures(plugins: Plugins, events: Bus) {
     let mut failures = plugins.failures();
     loop {
         match failures.recv().await {
             Ok(failure) => {
                 let context = json!({"process": failure.process, "reason": failure.reason});
-                events.lifecycle_with("plugin-failed", &url(&failure.plugin), context);
+                let action = match failure.failure {
+                    Failure::Ended => "plugin-ended",
+                    Failure::OutOfService => "plugin-failed",
+                };
+                events.lifecycle_with(action, &url(&failure.plugin), context);
             }
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,

@@ -113,13 +113,22 @@ struct Found {
 /// What is missing is looked for again, but not for every request that misses it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A plugin's process was given up.
+/// What listeners are told of a plugin's process.
 #[derive(Clone, Debug)]
 pub struct PluginFailure {
     pub plugin: String,
     /// `storage-dir@default`
     pub process: String,
+    pub failure: Failure,
     pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It ended unasked.
+    Ended,
+    /// It is not started again for a while.
+    OutOfService,
 }
 
 /// A plugin, for lists.
@@ -349,7 +358,7 @@ impl Plugins {
         }
     }
 
-    /// Every process that is given up, from now on.
+    /// Every process that ends unasked or is given up, from now on.
     pub(crate) fn failures(&self) -> broadcast::Receiver<PluginFailure> {
         self.0.environment.failures.subscribe()
     }

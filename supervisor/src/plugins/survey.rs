@@ -33,8 +33,13 @@ pub struct Observed {
     pub state: PluginState,
     /// The oldest first: when, and how.
     pub ends: Vec<(DateTime<Utc>, String)>,
-    /// The last lines it wrote; empty when it does not run.
+    /// The last lines it wrote, or the one before it if it does not run.
     pub last_lines: Vec<String>,
+    pub version: String,
+    /// The contract's version that is spoken with it; 0 if it does not run.
+    pub contract: u32,
+    /// When it was ready.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// One process that was asked how it is.
@@ -139,16 +144,17 @@ fn kernel_stack(pid: i32) -> Vec<String> {
 }
 
 fn observed(process: &Process) -> Observed {
-    let status = process.status();
+    let (status, facts) = (process.status(), process.facts());
+    let session = if let Status::Ready(session) = &status { Some(session) } else { None };
     Observed {
         name: process.spec.name.to_string(),
         plugin: process.spec.name.plugin.clone(),
         pool: process.spec.name.pool.clone(),
         ends: process.spec.statistics.ends().into_iter().map(|end| (end.at, end.how)).collect(),
-        last_lines: match &status {
-            Status::Ready(session) => session.output.last_lines(),
-            _ => Vec::new(),
-        },
+        last_lines: session.map_or_else(|| process.last_lines(), |session| session.output.last_lines()),
+        version: facts.installed.manifest.version.clone(),
+        contract: session.map_or(0, |session| session.contract),
+        since: facts.since.filter(|_| session.is_some()).map(DateTime::from),
         state: state_of(&status),
     }
 }

@@ -19,7 +19,8 @@ use super::session::{Calls, Heartbeat, Session};
 use super::state::{Action, Event, State, step};
 use super::upgrade::{self, Upgrade};
 use crate::plugins::sandbox::{self, Child, Slot, SpawnError};
-use crate::plugins::{Notice, PluginFailure, upcalls};
+use crate::plugins::statistics::Ending;
+use crate::plugins::{Failure, Notice, PluginFailure, upcalls};
 
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
@@ -389,10 +390,24 @@ impl Owner {
 
     fn account(&self, how: String) {
         tracing::warn!(plugin = %self.spec.name, how, "plugin ended");
-        if self.spec.statistics.ended(&how) {
+        let ending = self.spec.statistics.ended(&how);
+        if ending != Ending::Expected {
+            self.announce(Failure::Ended, &how);
+        }
+        if ending == Ending::TooOften {
             self.spec.notice(Notice::KeepsEnding { how: how.clone() });
         }
         self.facts.send_modify(|facts| facts.last_end = Some(how.into()));
+    }
+
+    fn announce(&self, failure: Failure, reason: &str) {
+        let failure = PluginFailure {
+            plugin: self.spec.name.plugin.clone(),
+            process: self.spec.name.to_string(),
+            failure,
+            reason: reason.to_owned(),
+        };
+        let _ = self.spec.environment.failures.send(failure); // nobody who listens is fine
     }
 
     /// Out of service; or, with a version that never served, back to the one before it.
@@ -409,12 +424,7 @@ impl Owner {
         tracing::error!(plugin = %self.spec.name, %reason, "plugin is out of service");
         self.spec.statistics.doubt();
         self.spec.notice(Notice::OutOfService { why: reason.to_string() });
-        let failure = PluginFailure {
-            plugin: self.spec.name.plugin.clone(),
-            process: self.spec.name.to_string(),
-            reason: reason.to_string(),
-        };
-        let _ = self.spec.environment.failures.send(failure); // nobody who listens is fine
+        self.announce(Failure::OutOfService, &reason);
         self.status.send_replace(Status::Failed(reason));
         None
     }

@@ -11,4 +11,4 @@ mod rate;
 mod record;
 
 pub(crate) use memory::proportional_memory;
-pub(crate) use record::{MethodFigures, Statistics, code_word};
+pub(crate) use record::{Ending, MethodFigures, Statistics, code_word};

@@ -32,6 +32,16 @@ pub(crate) struct Statistics {
     ends: Mutex<Ends>,
 }
 
+/// What the end of a process was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Somebody asked for it.
+    Expected,
+    Crash,
+    /// The last of too many lately.
+    TooOften,
+}
+
 struct Method {
     name: &'static str,
     calls: Calls,
@@ -102,13 +112,14 @@ impl Statistics {
         self.expected.store(true, Ordering::Relaxed);
     }
 
-    /// A process is gone; `true` if that happens too often.
-    pub(crate) fn ended(&self, how: &str) -> bool {
+    /// A process is gone.
+    pub(crate) fn ended(&self, how: &str) -> Ending {
         if self.expected.swap(false, Ordering::Relaxed) {
-            return false;
+            return Ending::Expected;
         }
         self.crashes.fetch_add(1, Ordering::Relaxed);
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).add(how, Utc::now(), Instant::now())
+        let often = self.ends.lock().unwrap_or_else(PoisonError::into_inner).add(how, Utc::now(), Instant::now());
+        if often { Ending::TooOften } else { Ending::Crash }
     }
 
     pub(crate) fn ends(&self) -> Vec<End> {
@@ -219,9 +230,9 @@ mod tests {
         let statistics = Statistics::default();
         statistics.started();
         statistics.expect_end();
-        assert!(!statistics.ended("killed"));
+        assert_eq!(statistics.ended("killed"), Ending::Expected);
         statistics.started();
-        statistics.ended("crashed");
+        assert_eq!(statistics.ended("crashed"), Ending::Crash);
         let figures = statistics.figures();
         assert_eq!((figures.restarts, figures.crashes), (1, 1));
         assert_eq!(statistics.ends().len(), 1);
