@@ -105,8 +105,12 @@ impl Rest {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        stream.write_all(body)?;
-        read_answer(&mut BufReader::new(stream)).with_context(|| format!("{method} {path}"))
+        // A daemon that refuses the body may answer, and close, before it has all of it.
+        let sent = stream.write_all(body);
+        let answer = read_answer(&mut BufReader::new(stream));
+        answer
+            .or_else(|error| sent.map_err(anyhow::Error::from).and(Err(error)))
+            .with_context(|| format!("{method} {path}"))
     }
 }
 
