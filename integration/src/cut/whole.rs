@@ -1,7 +1,7 @@
 //! Whether what is on the disk and in the kernel is exactly what the API says there is.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -26,10 +26,10 @@ fn whole(host: &Host) -> Result<()> {
         let last = |url: &Value| Some(url.as_str()?.rsplit('/').next()?.split('?').next()?.to_owned());
         Ok(list.as_array().into_iter().flatten().filter_map(last).collect())
     };
-    let pools = names("/1.0/storage-pools")?;
-    same("pools and their directories", &pools, &entries(&host.directory().join("storage-pools")))?;
-    for pool in &pools {
-        let place = host.directory().join("storage-pools").join(pool);
+    let (pools, below) = (places(host)?, host.directory().join("storage-pools"));
+    let own = pools.iter().filter(|(_, place)| place.starts_with(&below)).map(|(name, _)| name.clone()).collect();
+    same("pools and their directories", &own, &entries(&below))?;
+    for (pool, place) in &pools {
         same("half-made volumes", &BTreeSet::new(), &entries(&place.join("making")))?;
         for kind in ["container", "image", "custom"] {
             let known = names(&format!("/1.0/storage-pools/{pool}/volumes/{kind}"))?;
@@ -42,6 +42,16 @@ fn whole(host: &Host) -> Result<()> {
     let running = running(host)?;
     same("running instances and control groups", &running, &groups(host))?;
     links(host, &running)
+}
+
+/// Where each pool is: below HULL_DIR, or where the administrator has said.
+fn places(host: &Host) -> Result<BTreeMap<String, PathBuf>> {
+    let pools = host.rest.get("/1.0/storage-pools?recursion=1")?.metadata()?;
+    let place = |pool: &Value| {
+        let (name, source) = (pool["name"].as_str()?, pool["config"]["source"].as_str()?);
+        Some((name.to_owned(), PathBuf::from(source)))
+    };
+    Ok(pools.as_array().into_iter().flatten().filter_map(place).collect())
 }
 
 /// Every marked link is a network's bridge or the host's end of a running instance's NIC.
