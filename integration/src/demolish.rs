@@ -10,8 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::command::run;
+use crate::leaks;
 
-/// Ends every process of the daemon in `directory`, and removes its control groups, mounts, bridge and tables.
+/// Ends every process of the daemon in `directory`, and removes its control groups, mounts, links and tables.
 pub(crate) fn demolish(directory: &Path, network: Option<&str>) {
     let groups = groups(directory);
     for _ in 0..20 {
@@ -31,6 +32,9 @@ pub(crate) fn demolish(directory: &Path, network: Option<&str>) {
         for table in tables.lines().filter(|line| line.contains(network)) {
             let _ = run(Command::new("nft").arg("delete").args(table.split(' ')), "");
         }
+    }
+    for link in leaks::tag(directory).iter().flat_map(|tag| leaks::links(tag)) {
+        let _ = run(Command::new("ip").args(["link", "delete", link.trim_start_matches("link: ")]), "");
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let places = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);

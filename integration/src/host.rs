@@ -174,6 +174,12 @@ impl Host {
         Ok(Instance { host: self, name: name.to_owned() })
     }
 
+    /// The bytes of an image that is to be imported, not to be run: one file of this content.
+    pub fn image(&self, name: &str, content: &[u8]) -> Result<Vec<u8>> {
+        let tarball = image::holding(self.folder.path(), name, content)?;
+        std::fs::read(&tarball).with_context(|| format!("{tarball:?}"))
+    }
+
     /// The processes of the daemon whose program has this name: plugins, the gateway, the supervisor.
     pub fn processes_named(&self, program: &str) -> Vec<i32> {
         let Some(root) = self.daemon.pid() else { return Vec::new() };
@@ -345,8 +351,10 @@ impl Host {
         for url in images.as_array().into_iter().flatten().filter_map(Value::as_str) {
             self.rest.wait(&self.rest.delete(url)?)?;
         }
-        if let Some(network) = &self.network {
-            self.rest.delete(&format!("/1.0/networks/{network}"))?.metadata()?;
+        let networks = self.rest.get("/1.0/networks?recursion=1")?.metadata()?;
+        let own = networks.as_array().into_iter().flatten().filter(|network| network["managed"] == true);
+        for name in own.filter_map(|network| network["name"].as_str()) {
+            self.rest.delete(&format!("/1.0/networks/{name}"))?.metadata()?;
         }
         let pools = self.rest.get("/1.0/storage-pools")?.metadata()?;
         for url in pools.as_array().into_iter().flatten().filter_map(Value::as_str) {

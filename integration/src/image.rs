@@ -80,16 +80,17 @@ pub(crate) fn busybox(folder: &Path) -> Result<PathBuf> {
     Ok(tarball)
 }
 
-/// A whole image of a few hundred bytes, with this name as its only property: to be imported, not to be run.
-///
-/// # Errors
-/// It cannot be written.
-pub fn small_image(folder: &Path, name: &str) -> Result<PathBuf> {
+/// A whole image of a few hundred bytes: to be imported, not to be run.
+pub(crate) fn small_image(folder: &Path, name: &str) -> Result<PathBuf> {
+    let tarball = folder.join(format!("{name}.tar.gz"));
+    if tarball.exists() { Ok(tarball) } else { holding(folder, name, name.as_bytes()) }
+}
+
+/// The same with one file of this content.
+pub(crate) fn holding(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     let (place, tarball) = (folder.join(name), folder.join(format!("{name}.tar.gz")));
-    if tarball.exists() {
-        return Ok(tarball);
-    }
-    std::fs::create_dir_all(place.join("rootfs/sbin"))?;
+    std::fs::create_dir_all(place.join("rootfs/etc"))?;
+    std::fs::write(place.join("rootfs/etc/hostname"), content)?;
     std::fs::write(place.join("metadata.yaml"), METADATA.replace("busybox", name))?;
     let mut tar = Command::new("tar");
     tar.arg("-C").arg(&place).arg("-czf").arg(&tarball).args(["metadata.yaml", "rootfs"]);

@@ -22,6 +22,5 @@ pub use cut::{Campaign, Report};
 pub use daemon::{Settings, Target, programs};
 pub use disk::Disk;
 pub use host::{Host, Instance};
-pub use image::small_image;
 pub use rest::{Answer, KeepAlive, Rest};
 pub use websocket::Websocket;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hull_integration::{Disk, Host, Instance, Settings, Target, until};
+use hull_integration::{Answer, Disk, Host, Instance, Rest, Settings, Target, until};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 /// What the client was told, to be compared with what is there after the cut.
 #[derive(Clone, Default, Debug)]
@@ -33,7 +34,7 @@ fn nothing_acknowledged_is_lost_in_a_power_cut() -> Result<()> {
         disk = Some(Disk::new(&file, directory, 512)?);
         Ok(Settings::default())
     })?;
-    let mut host = host.furnished()?;
+    let mut host = host.furnished()?.networked()?;
     let tree = tree(&host, "first")?;
 
     let cuts = take_cuts(&host, disk.as_ref().context("a disk")?, place.path(), 4)?;
@@ -74,51 +75,82 @@ fn take_cuts(host: &Host, disk: &Disk, place: &Path, count: usize) -> Result<Vec
     })
 }
 
-/// Makes instances and volumes, and deletes every third.
+/// Makes instances, volumes, images and networks, and deletes every third of each.
 fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
-    let note = |change: &dyn Fn(&mut Told)| {
-        if let Ok(mut told) = told.lock() {
-            change(&mut told);
-        }
-    };
+    const VOLUMES: &str = "/1.0/storage-pools/default/volumes/custom";
+    let client = Client { host, told };
+    let network = host.network().context("the host has a network")?;
     for number in 0.. {
         if end.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let name = format!("i{number}");
-        let url = format!("/1.0/instances/{name}");
-        note(&|told| _ = told.open.insert(url.clone()));
-        host.rest.wait(
-            &host
-                .rest
-                .post("/1.0/instances", &json!({"name": name, "source": {"type": "image", "alias": "busybox"}}))?,
-        )?;
-        note(&|told| {
-            told.open.remove(&url);
-            told.made.insert(url.clone());
-        });
+        let (instance, volume, bridge) = (format!("i{number}"), format!("v{number}"), format!("{network}n{number}"));
+        let image = host.image(&format!("image{number}"), format!("{number}\n").as_bytes())?;
+        let urls = [
+            format!("/1.0/instances/{instance}"),
+            format!("{VOLUMES}/{volume}"),
+            format!("/1.0/images/{}", sum(&image)),
+            format!("/1.0/networks/{bridge}"),
+        ];
+        let body = json!({"name": instance, "source": {"type": "image", "alias": "busybox"}});
+        client.make(&urls[0], |rest| rest.post("/1.0/instances", &body))?;
+        client.make(&urls[1], |rest| rest.post(VOLUMES, &json!({"name": volume, "config": {}})))?;
+        let binary = [("Content-Type", "application/octet-stream")];
+        client.make(&urls[2], |rest| rest.request("POST", "/1.0/images", &binary, &image))?;
+        let config = json!({"ipv4.address": "none", "ipv6.address": "none"});
+        let body = json!({"name": bridge, "type": "bridge", "config": config});
+        client.make(&urls[3], |rest| rest.post("/1.0/networks", &body))?;
         if number % 3 == 2 {
-            note(&|told| {
-                told.made.remove(&url);
-                told.open.insert(url.clone());
-            });
-            host.rest.wait(&host.rest.delete(&url)?)?;
-            note(&|told| {
-                told.open.remove(&url);
-                told.deleted.insert(url.clone());
-            });
+            urls.iter().try_for_each(|url| client.delete(url))?;
         }
-        let volume = format!("/1.0/storage-pools/default/volumes/custom/v{number}");
-        note(&|told| _ = told.open.insert(volume.clone()));
-        host.rest
-            .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": format!("v{number}"), "config": {}}))?
-            .metadata()?;
-        note(&|told| {
-            told.open.remove(&volume);
-            told.made.insert(volume.clone());
-        });
     }
     Ok(())
+}
+
+/// Writes down what it asks for before it asks, and what it is told when it is told.
+struct Client<'a> {
+    host: &'a Host,
+    told: &'a Mutex<Told>,
+}
+
+impl Client<'_> {
+    /// `request` makes what will be at `url`.
+    fn make(&self, url: &str, request: impl FnOnce(&Rest) -> Result<Answer>) -> Result<()> {
+        self.note(|told| _ = told.open.insert(url.to_owned()));
+        self.end(&request(&self.host.rest)?).with_context(|| format!("making {url}"))?;
+        self.note(|told| {
+            told.open.remove(url);
+            told.made.insert(url.to_owned());
+        });
+        Ok(())
+    }
+
+    fn delete(&self, url: &str) -> Result<()> {
+        self.note(|told| {
+            told.made.remove(url);
+            told.open.insert(url.to_owned());
+        });
+        self.end(&self.host.rest.delete(url)?).with_context(|| format!("deleting {url}"))?;
+        self.note(|told| {
+            told.open.remove(url);
+            told.deleted.insert(url.to_owned());
+        });
+        Ok(())
+    }
+
+    /// Waits until what was asked for is done, at once or by an operation.
+    fn end(&self, answer: &Answer) -> Result<()> {
+        match answer.json()?["type"].as_str() {
+            Some("async") => self.host.rest.wait(answer).map(drop),
+            _ => answer.metadata().map(drop),
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Told)) {
+        if let Ok(mut told) = self.told.lock() {
+            change(&mut told);
+        }
+    }
 }
 
 fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
@@ -129,6 +161,7 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
         anyhow::ensure!(host.rest.get(url)?.status == 404, "{url} was deleted and is there again");
     }
     host.assert_whole()?; // what was cut is taken up
+    images_whole(host, told)?;
     let instances = host.rest.get("/1.0/instances")?.metadata()?;
     let names = instances.as_array().into_iter().flatten().filter_map(|url| url.as_str()?.rsplit('/').next());
     let mut started = 0;
@@ -154,6 +187,26 @@ fn whole(host: &Host, told: &Told, tree: &BTreeMap<String, u64>) -> Result<()> {
     host.assert_whole()
 }
 
+/// What an image exports is what its fingerprint says.
+fn images_whole(host: &Host, told: &Told) -> Result<()> {
+    let images = host.rest.get("/1.0/images")?.metadata()?;
+    for url in images.as_array().into_iter().flatten().filter_map(|url| url.as_str()) {
+        // Its deletion may be taken up just now.
+        until(&format!("{url} is whole, or gone if it may be"), Duration::from_secs(20), || {
+            let exported = host.rest.get(&format!("{url}/export")).ok()?;
+            let whole = exported.status == 200 && url.ends_with(&sum(&exported.body));
+            let gone = exported.status == 404 && told.open.contains(url);
+            (whole || gone).then_some(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The fingerprint of an image in one file.
+fn sum(image: &[u8]) -> String {
+    Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The sizes of all files of a fresh instance: none is empty that should not be.
 fn tree(host: &Host, name: &str) -> Result<BTreeMap<String, u64>> {
     host.stopped(name)?;
@@ -177,152 +230,4 @@ fn tree_of(host: &Host, name: &str) -> BTreeMap<String, u64> {
         }
     }
     found
-}
-
-#[test]
-fn a_full_disk_refuses_changes_answers_questions_and_heals() -> Result<()> {
-    if Target::of_environment() == Target::Lxd {
-        return Ok(());
-    }
-    let place = tempfile::Builder::new().prefix("hull-test-disk-").tempdir()?;
-    let mut disk = None;
-    let host = Host::placed(|_, directory| {
-        disk = Some(Disk::new(&place.path().join("disk"), directory, 128)?);
-        Ok(Settings::default())
-    })?;
-    let mut host = host.furnished()?;
-    host.running("web")?;
-    let filling = host.directory().join("filling");
-    fill(&filling)?;
-
-    // Enough changes to fill what room the database's log still has.
-    let refused = until("a change is refused", Duration::from_secs(60), || {
-        let change = json!({"config": {"user.note": "x".repeat(20_000)}});
-        host.rest.patch("/1.0/instances/web", &change).ok().filter(|answer| answer.status >= 400)
-    })?;
-    assert_eq!(refused.status, 507, "{}", refused.error()?);
-    assert!(refused.error()?.contains("database"), "{}", refused.error()?);
-    let made =
-        host.rest.post("/1.0/instances", &json!({"name": "new", "source": {"type": "image", "alias": "busybox"}}))?;
-    assert!(host.rest.wait(&made).is_err(), "made on a full disk");
-    let volume = host.rest.post("/1.0/storage-pools/default/volumes/custom", &json!({"name": "v", "config": {}}))?;
-    assert!(volume.status >= 400, "made on a full disk");
-    let web = Instance { host: &host, name: "web".into() };
-    assert_eq!(host.rest.get("/1.0/instances?recursion=2")?.status, 200);
-    assert_eq!(web.exec(&["echo", "alive"])?.ok()?, "alive\n");
-
-    // Even a new daemon is ready, and knows everything.
-    host.restart_daemon().with_context(|| host.log())?;
-    assert_eq!(Instance { host: &host, name: "web".into() }.status()?, "Running");
-    assert_eq!(host.rest.get("/1.0/instances/new")?.status, 404);
-
-    std::fs::remove_file(&filling)?;
-    until("changes are taken again", Duration::from_secs(20), || {
-        let change = json!({"config": {"user.note": "y"}});
-        host.rest.patch("/1.0/instances/web", &change).ok().filter(|answer| answer.status == 200)
-    })
-    .with_context(|| host.log())?;
-    host.stopped("new")?;
-    host.assert_whole().with_context(|| host.log())?;
-    host.leave()?;
-    drop(disk);
-    Ok(())
-}
-
-/// To the last block: in pieces that become smaller.
-fn fill(file: &Path) -> Result<()> {
-    use std::io::Write;
-    let mut file = std::fs::File::create(file)?;
-    for size in [1 << 20, 1 << 14, 1 << 10] {
-        let piece = vec![1; size];
-        while file.write_all(&piece).and_then(|()| file.sync_data()).is_ok() {}
-    }
-    Ok(())
-}
-
-/// The disk is in a file whose own file system is full: what the daemon writes comes back as an input/output error.
-#[test]
-fn a_failing_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()> {
-    if Target::of_environment() == Target::Lxd {
-        return Ok(());
-    }
-    let place = tempfile::Builder::new().prefix("hull-test-disk-").tempdir()?;
-    let medium = Medium::new(&place.path().join("medium"))?;
-    let file = medium.0.join("disk");
-    let mut disk = None;
-    let host = Host::placed(|_, directory| {
-        disk = Some(Disk::new(&file, directory, 256)?);
-        Ok(Settings::default())
-    })?;
-    let mut host = host.furnished()?;
-    host.running("web")?;
-    let filling = medium.0.join("filling");
-    fill(&filling)?;
-
-    let mut acknowledged = Vec::new();
-    let refused = until("the disk's error is told", Duration::from_secs(60), || {
-        let name = format!("v{}", acknowledged.len());
-        let config = json!({"user.note": "x".repeat(20_000)});
-        let made = host
-            .rest
-            .post("/1.0/storage-pools/default/volumes/custom", &json!({"name": name, "config": config}))
-            .ok()?;
-        if made.status < 400 {
-            acknowledged.push(name);
-            return None;
-        }
-        made.error().ok()
-    })?;
-    eprintln!("after {} volumes: {refused}", acknowledged.len());
-    let made =
-        host.rest.post("/1.0/instances", &json!({"name": "new", "source": {"type": "image", "alias": "busybox"}}))?;
-    assert!(host.rest.wait(&made).is_err(), "made on a disk that fails");
-    assert_eq!(host.rest.get("/1.0/instances?recursion=2")?.status, 200);
-    assert_eq!(Instance { host: &host, name: "web".into() }.exec(&["echo", "alive"])?.ok()?, "alive\n");
-
-    host.restart_host_after(|host| {
-        std::fs::remove_file(&filling)?;
-        drop(disk.take());
-        disk = Some(Disk::mounted(&file, &host.directory())?);
-        Ok(())
-    })
-    .with_context(|| host.log())?;
-    for name in &acknowledged {
-        let url = format!("/1.0/storage-pools/default/volumes/custom/{name}");
-        assert_eq!(host.rest.get(&url)?.status, 200, "`{name}` was acknowledged and is lost\n{}", host.log());
-    }
-    until("what ran runs again", Duration::from_secs(20), || {
-        (Instance { host: &host, name: "web".into() }.status().ok()? == "Running").then_some(())
-    })
-    .with_context(|| host.log())?;
-    host.assert_whole().with_context(|| host.log())?;
-    host.stopped("new")?;
-    host.leave()?;
-    drop(disk);
-    Ok(())
-}
-
-/// A small file system in memory; dropped, it is unmounted.
-struct Medium(std::path::PathBuf);
-
-impl Medium {
-    fn new(at: &Path) -> Result<Self> {
-        std::fs::create_dir_all(at)?;
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=96m", "hull-test"]).arg(at);
-        hull_integration::run(&mut mount, "")?.ok()?;
-        Ok(Self(at.to_owned()))
-    }
-}
-
-impl Drop for Medium {
-    fn drop(&mut self) {
-        for _ in 0..50 {
-            match hull_integration::run(std::process::Command::new("umount").arg(&self.0), "") {
-                Ok(done) if done.status == 0 => return,
-                _ => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
-        eprintln!("cannot unmount {:?}", self.0);
-    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hull_integration::load::{Extent, assert_pushed, push};
-use hull_integration::{Host, Rest, Target, Websocket, small_image};
+use hull_integration::{Host, Rest, Target, Websocket};
 use serde_json::{Value, json};
 
 const PLUGINS: [&str; 5] = ["storage-dir", "network-bridge", "instance-container", "image-file", "image-debian"];
@@ -99,11 +99,8 @@ fn upgrading_every_plugin_under_load_fails_no_request() -> Result<()> {
     });
     let image = host.rest.get("/1.0/images")?.metadata()?[0].as_str().context("an image")?.to_owned();
     let image = Arc::new(image);
-    let folder = host.folder();
-    let small: Vec<Vec<u8>> = (0..load.extent.clients)
-        .map(|client| Ok(std::fs::read(small_image(folder, &format!("small-{client}"))?)?))
-        .collect::<Result<_>>()?;
-    let small = Arc::new(small);
+    let small = |client| host.image(&format!("small-{client}"), b"small");
+    let small = Arc::new((0..load.extent.clients).map(small).collect::<Result<Vec<_>>>()?);
     let kinds = (0..load.extent.clients).map(|number| {
         let (load, image, small) = (load.clone(), image.clone(), small.clone());
         std::thread::spawn(move || {
@@ -223,8 +220,10 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
     let event = next_event(&mut events, "plugin-restarted")?;
     ensure!(event["source"] == "/1.0/plugins/storage-dir", "{event}");
     let metrics = String::from_utf8(host.rest.get("/1.0/metrics")?.body)?;
-    let facts = "hull_plugin_info{plugin=\"storage-dir@default\",version=\"0.1.0\",contract=\"2\",pid=\"";
-    ensure!(metrics.contains(facts) && metrics.contains("hull_plugin_start_time_seconds{"), "{metrics}");
+    let info = metrics.lines().find(|line| line.starts_with("hull_plugin_info{") && line.contains("storage-dir@default"));
+    let info = info.context("no hull_plugin_info")?;
+    ensure!(info.contains("contract=\"2\"") && info.contains("version=\"0.1.0\"") && info.contains("pid=\""), "{info}");
+    ensure!(metrics.contains("hull_plugin_start_time_seconds{plugin=\"storage-dir@default\"}"), "{metrics}");
     host.assert_nothing_leaked()
 }
 
