@@ -18,6 +18,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("climb-to-other-pool", |t| read(climb(&t.other_pool))),
     ("link-to-other-pool", |t| through_link(&t.other_pool)),
     ("hard-link-to-canary", |t| fs::hard_link(&t.canary, here("stolen"))),
+    ("rename-canary", |t| fs::rename(&t.canary, here("renamed"))),
     ("read-canary", |t| read(&t.canary)),
     ("write-canary", |t| write(&t.canary)),
     ("climb-to-canary", |t| read(climb(&t.canary))),
@@ -51,10 +52,11 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("write-uevent-helper", |_| fs::write("/sys/kernel/uevent_helper", "/bin/false")),
     ("write-power-state", |_| fs::write("/sys/power/state", "hostile")),
     ("read-debugfs", |_| list("/sys/kernel/debug/block").and_then(|()| write("/sys/kernel/debug/clear_warn_once"))),
-    ("write-release-agent", |_| write_any_group("release_agent")),
-    ("write-own-cgroup-limit", |_| write_any_group("memory.limit_in_bytes")),
-    ("write-host-cgroup", |_| fs::write("/sys/fs/cgroup/cgroup.procs", "0")),
-    ("make-host-cgroup", |_| fs::create_dir("/sys/fs/cgroup/memory/hostile")),
+    // What v1 runs for the host when a group is empty; v2 has no such thing, there it is whom a group kills.
+    ("write-release-agent", |_| write_any_group(&["release_agent", "cgroup.kill"])),
+    ("write-own-cgroup-limit", |_| write_any_group(&["memory.limit_in_bytes", "memory.max", "pids.max"])),
+    ("write-host-cgroup", |_| enter_host_group()),
+    ("make-host-cgroup", |_| make_host_group()),
     ("open-by-handle", |_| open_by_handle()),
     ("name-to-handle", |_| name_to_handle()),
     ("fanotify", |_| try_call(libc::SYS_fanotify_init, &[0, 0])),
@@ -116,11 +118,41 @@ fn make_node(kind: libc::mode_t) -> io::Result<()> {
     result
 }
 
-/// In a group of Hull's that is in sight: those of the host never are.
-fn write_any_group(file: &str) -> io::Result<()> {
-    let places = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/cgroup/memory", "/cgroup/unified", "/cgroup/pids"];
-    let tries = places.iter().map(|place| write(Path::new(place).join(file)));
-    tries.into_iter().find(Result::is_ok).unwrap_or(Err(io::ErrorKind::PermissionDenied.into()))
+/// Where v1 has the controllers that count here, then where v2 has all of them.
+const HOST_GROUPS: [&str; 4] =
+    ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids", "/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+const HULL_GROUPS: [&str; 3] = ["/cgroup/memory", "/cgroup/pids", "/cgroup/unified"];
+
+/// One of the files in a group that is in sight, by v1's name or v2's.
+fn write_any_group(files: &[&str]) -> io::Result<()> {
+    let places = HOST_GROUPS.iter().chain(&HULL_GROUPS);
+    any(places.flat_map(|place| files.iter().map(move |file| Path::new(place).join(file))).map(write))
+}
+
+fn enter_host_group() -> io::Result<()> {
+    any(HOST_GROUPS.iter().map(|place| fs::write(Path::new(place).join("cgroup.procs"), "0")))
+}
+
+fn make_host_group() -> io::Result<()> {
+    any(HOST_GROUPS.iter().map(|place| {
+        let group = Path::new(place).join("hostile");
+        fs::create_dir(&group)?;
+        // It was allowed, whatever becomes of it.
+        let _ = fs::remove_dir(&group);
+        Ok(())
+    }))
+}
+
+/// Denied only if every try is: then with the last error.
+fn any(tries: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
+    let mut denied = Err(io::ErrorKind::PermissionDenied.into());
+    for tried in tries {
+        if tried.is_ok() {
+            return tried;
+        }
+        denied = tried;
+    }
+    denied
 }
 
 /// linux/fcntl.h `struct file_handle` with room for the file system's part.
