@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use hull_integration::{Host, Instance, until};
 use serde_json::json;
 
-use crate::support::{Canary, SECRET, image, import, launch, only_hull, shell, status_field};
+use crate::support::{Canary, SECRET, fetched, image, import, launch, only_hull, shell, status_field};
 
 fn sh(instance: &Instance, script: &str) -> Result<String> {
     let finished = instance.exec(&["sh", "-c", script])?;
@@ -103,6 +103,50 @@ fn sec_cve_2022_0492_release_agent() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+/// CVE-2023-25809: the files of its groups that bound a container are not the container's, however it comes by them.
+#[test]
+fn sec_cve_2023_25809_limits_cannot_be_raised_from_inside() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.stopped("web")?;
+    host.client(&["config", "set", "web", "limits.memory=64MiB", "limits.processes=40"])?.ok()?;
+    web.start()?;
+    let attempts = "\
+        raise() { for n in memory.max memory.high memory.limit_in_bytes pids.max cpu.max cpu.cfs_quota_us devices.allow; do \
+          for f in $(/bin/busybox find $1 -name $n 2>/dev/null); do for v in max -1 'a *:* rwm'; do \
+            (echo $v > $f) 2>/dev/null && echo WRITTEN $f; done; done; done; }; \
+        raise /sys/fs/cgroup; mkdir /tmp/cg; \
+        for c in memory pids cpu devices; do \
+          mount -t cgroup -o $c cgroup /tmp/cg 2>/dev/null && { raise /tmp/cg; /bin/busybox umount /tmp/cg; }; done; \
+        mount -t cgroup2 cgroup2 /tmp/cg 2>/dev/null && { raise /tmp/cg; /bin/busybox umount /tmp/cg; }; true";
+    let said = sh(&web, attempts)?;
+    assert!(!said.contains("WRITTEN"), "{said}");
+    let hog = web.exec(&["dd", "if=/dev/zero", "of=/dev/shm/full", "bs=1M", "count=300"])?;
+    assert_ne!(hog.status, 0, "{hog:?}");
+    host.assert_nothing_leaked()
+}
+
+/// CVE-2019-14271: whoever goes inside for a file or a command loads nothing there. What it could load would hold it up: a
+/// pipe that nobody writes to.
+#[test]
+fn sec_cve_2019_14271_nothing_is_loaded_from_inside() -> Result<()> {
+    let host = Host::ready()?;
+    let web = host.running("web")?;
+    let traps = "\
+        PATH=/bin; for d in /lib /lib64 /usr/lib /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib/aarch64-linux-gnu; do \
+          busybox mkdir -p $d; for n in libc.so.6 libgcc_s.so.1 libm.so.6 libnss_files.so.2 libnss_compat.so.2 libnss_dns.so.2; do \
+            [ -e $d/$n ] || busybox mkfifo $d/$n; done; done; \
+        for f in /etc/nsswitch.conf /etc/ld.so.cache /etc/ld.so.preload /etc/ld.so.conf /etc/resolv.conf /etc/locale.alias; do \
+          busybox rm -f $f; busybox mkfifo $f; done";
+    web.exec(&["sh", "-c", traps])?.ok()?;
+    let url = "/1.0/instances/web/files?path=/tmp/note";
+    host.rest.request("POST", url, &[("X-LXD-type", "file"), ("X-LXD-uid", "1000")], b"note")?.metadata()?;
+    assert_eq!(fetched(&host, "web", "/tmp/note")?, "note");
+    assert!(fetched(&host, "web", "/tmp")?.contains("note"));
+    host.rest.delete(url)?.metadata()?;
+    assert_eq!(web.exec(&["echo", "well"])?.ok()?, "well\n");
+    host.assert_nothing_leaked()
+}
+
 /// CVE-2022-29162: no capability is inheritable, and root inside has none of those that reach past namespaces.
 #[test]
 fn sec_cve_2022_29162_inheritable_capabilities() -> Result<()> {
@@ -163,6 +207,48 @@ fn sec_cve_2016_10124_the_terminal_is_the_containers_own() -> Result<()> {
                 "{listed}"
             );
         }
+    }
+    host.assert_nothing_leaked()
+}
+
+/// Types into every terminal that it can open, and leaves a child that goes on when the command has ended. No modules: there
+/// are none in the image.
+const TYPIST: &str = "\
+    $SIG{HUP} = \"IGNORE\"; my $rounds = fork ? 5 : 20; \
+    sub in_folder { opendir(my $folder, $_[0]) or return (); map { \"$_[0]/$_\" } grep { /^[0-9]/ } readdir($folder) } \
+    for (1 .. $rounds) { \
+      my @opened = map { my $process = $_; map { \"$process/fd/$_\" } 0 .. 2 } in_folder(\"/proc\"); \
+      for my $name (\"/dev/tty\", \"/dev/console\", in_folder(\"/dev/pts\"), @opened) { \
+        open(my $terminal, \"+<\", $name) or next; \
+        -t $terminal or next; \
+        for (split(//, \"typed\\n\")) { my $letter = $_; ioctl($terminal, 0x5412, $letter); } } \
+      select(undef, undef, undef, 0.1); }";
+
+/// CVE-2016-10124, with TIOCSTI: what a command types into its terminal is no input of the terminal that its client sits at.
+#[test]
+fn sec_t16_what_is_typed_inside_is_no_input_outside() -> Result<()> {
+    let host = Host::ready()?;
+    let tarball = image(&host, "perl", |tree| {
+        let copy = "for f in /usr/bin/perl $(ldd /usr/bin/perl | grep -o '/[^ ]*'); do \
+            mkdir -p rootfs$(dirname $f); cp -L $f rootfs$f; done";
+        shell(&format!("cd '{}'; {copy}", tree.display())).map(drop)
+    })?;
+    import(&host, &tarball, "perl")?.ok()?;
+    launch(&host, "web", "perl")?;
+    let typist = host.folder().join("typist");
+    fs::write(&typist, TYPIST)?;
+    // Whatever waits as input of the terminal, without a line's end and without waiting for more.
+    let read = "stty -icanon -echo min 0 time 10; got=$(head -c 64); \
+        case \"$got\" in *typed*) echo HAS-BEEN-READ;; *) echo NOTHING-THERE;; esac";
+    let on_terminal = |client: &str, line: &str| host.shell(client, &format!("{line}; {read}"), true)?.ok();
+    let typed_here = "perl -e 'for (split(//, \"typed\\n\")) { my $letter = $_; ioctl(STDIN, 0x5412, $letter); }'";
+    for client in host.clients()? {
+        // So that the silence means something: typed on the same terminal, it is read.
+        let own = on_terminal(&client, typed_here)?;
+        assert!(own.contains("HAS-BEEN-READ"), "{own}");
+        let typed_inside = format!("\"$CLIENT\" exec web -- perl -e \"$(cat '{}')\"", typist.display());
+        let seen = on_terminal(&client, &typed_inside)?;
+        assert!(seen.contains("NOTHING-THERE") && !seen.contains("HAS-BEEN-READ"), "{client}: {seen}");
     }
     host.assert_nothing_leaked()
 }
