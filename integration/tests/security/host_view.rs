@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use hull_integration::{Host, run};
 
-use crate::support::{only_hull, status_field};
+use crate::support::{Canary, only_hull, status_field};
 
+/// CVE-2024-25621: the folders are nobody else's, either.
 #[test]
 fn sec_cve_2015_8222_the_socket_is_not_for_everybody() -> Result<()> {
     let mut host = Host::ready()?;
@@ -70,6 +72,64 @@ fn sec_cve_2025_64507_a_set_user_id_file_of_a_container_helps_no_host_user() -> 
     host.assert_nothing_leaked()
 }
 
+/// CVE-2015-1340: no start walks over a container's files to change their owners, so none can be led out by a link.
+#[test]
+fn sec_cve_2015_1340_no_start_changes_owners() -> Result<()> {
+    let host = Host::ready()?;
+    let canary = Canary::new(&host)?;
+    let web = host.running("web")?;
+    let outside = canary.folder.display();
+    let files = format!(
+        "PATH=/bin; echo x > /root/marked; busybox ln -s {outside} /root/folder; \
+         busybox ln -s {outside}/file /root/file; busybox ln -s /proc/1/root{outside}/file /root/magic"
+    );
+    web.exec(&["sh", "-c", &files])?.ok()?;
+    let pools = host.directory().join("storage-pools");
+    let found = run(Command::new("find").arg(&pools).args(["-name", "marked"]), "")?.ok()?;
+    let mut watched = vec![canary.folder.clone(), canary.file()];
+    if only_hull(&host) {
+        watched.push(found.lines().next().context("the file is in the pool")?.into());
+    }
+    // A change of owner or mode changes the time, even one to what they were.
+    let looks = |path: &PathBuf| -> Result<(u32, u32, u32, i64, i64)> {
+        let now = fs::symlink_metadata(path)?;
+        Ok((now.uid(), now.gid(), now.mode(), now.ctime(), now.ctime_nsec()))
+    };
+    let before = watched.iter().map(looks).collect::<Result<Vec<_>>>()?;
+    for _ in 0..3 {
+        web.change("stop", true)?;
+        web.start()?;
+        assert_eq!(watched.iter().map(looks).collect::<Result<Vec<_>>>()?, before, "{watched:?}");
+    }
+    canary.assert_untouched()?;
+    host.assert_nothing_leaked()
+}
+
+/// CVE-2015-1331: a lock file where everybody may put a link in its place. Hull has no file open in such a folder.
+#[test]
+fn sec_cve_2015_1331_no_file_of_ours_where_everybody_writes() -> Result<()> {
+    let host = Host::ready()?;
+    if !only_hull(&host) {
+        return host.assert_nothing_leaked();
+    }
+    host.running("web")?;
+    let everybodys = ["/tmp", "/var/tmp", "/dev/shm", "/run/lock", "/var/lock", "/run/shm"];
+    let ours = all_processes(&host).into_iter().chain(host.keeper()).chain(host.supervisor());
+    let mut seen = 0;
+    for pid in ours {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let Ok(target) = fs::read_link(entry.path()) else { continue };
+            seen += 1;
+            // What has no name any more cannot be replaced; the story's own folder is nobody else's.
+            let named = !target.to_string_lossy().ends_with(" (deleted)") && !target.starts_with(host.folder());
+            let exposed = named && everybodys.iter().any(|folder| target.starts_with(folder));
+            assert!(!exposed, "{pid} has {} open", target.display());
+        }
+    }
+    assert!(seen > 0, "nothing was looked at");
+    host.assert_nothing_leaked()
+}
+
 /// CVE-2016-1582: whatever happens to the mapping, inside root is root and outside it is nobody.
 #[test]
 fn sec_cve_2016_1582_the_ids_inside_are_nobody_outside() -> Result<()> {
@@ -96,7 +156,7 @@ fn sec_cve_2016_1582_the_ids_inside_are_nobody_outside() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
-/// hulld trims what it does not need.
+/// hulld trims what it does not need. What each of its parts may is in `rights.rs`.
 #[test]
 fn sec_t25_hulld_and_its_parts_have_no_more_than_they_use() -> Result<()> {
     let host = Host::ready()?;

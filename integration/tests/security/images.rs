@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use anyhow::Result;
-use hull_integration::Host;
+use anyhow::{Context, Result};
+use hull_integration::{Host, Instance};
 
 use crate::support::{Canary, SECRET, assert_same_supervisor, fetched, image, import, launch, only_hull, shell};
 
@@ -67,6 +67,7 @@ fn sec_cve_2026_63343_metadata_is_a_link() -> Result<()> {
     host.assert_nothing_leaked()
 }
 
+/// CVE-2026-33897: what a template includes is of no file of the host's, and what it writes goes to none.
 #[test]
 fn sec_cve_2026_23954_templates_that_point_outside() -> Result<()> {
     let host = Host::ready()?;
@@ -87,6 +88,40 @@ fn sec_cve_2026_23954_templates_that_point_outside() -> Result<()> {
     })?;
     if import(&host, &tarball, "templates")?.status == 0 && launch(&host, "victim", "templates").is_ok() {
         assert!(!fetched(&host, "victim", "/etc/read")?.contains(SECRET));
+    }
+    canary.assert_untouched()?;
+    host.assert_nothing_leaked()
+}
+
+/// CVE-2026-40226: what comes with an image is no configuration, however it is called.
+#[test]
+fn sec_cve_2026_40226_an_image_that_brings_its_configuration() -> Result<()> {
+    let host = Host::ready()?;
+    let canary = Canary::new(&host)?;
+    let device = format!("devices:\n  out:\n    type: disk\n    source: {}\n    path: /mnt\n", canary.folder.display());
+    let config = format!("config:\n  security.privileged: \"true\"\n  security.nesting: \"true\"\n{device}");
+    let nspawn = format!("[Exec]\nPrivateUsers=no\nCapability=all\n[Files]\nBind={}:/mnt\n", canary.folder.display());
+    let tarball = image(&host, "configured", |tree| {
+        let metadata = fs::read_to_string(tree.join("metadata.yaml"))?;
+        fs::write(tree.join("metadata.yaml"), format!("{metadata}  security.privileged: \"true\"\n{config}"))?;
+        fs::write(tree.join("backup.yaml"), format!("container:\n  {}\n", config.trim_end().replace('\n', "\n  ")))?;
+        for place in ["rootfs.nspawn", "rootfs/etc/systemd/nspawn/v.nspawn", "rootfs/run/host/v.nspawn"] {
+            let file = tree.join(place);
+            fs::create_dir_all(file.parent().context("a parent")?)?;
+            fs::write(file, &nspawn)?;
+        }
+        Ok(())
+    })?;
+    if import(&host, &tarball, "configured")?.status == 0 && launch(&host, "victim", "configured").is_ok() {
+        let made = host.rest.get("/1.0/instances/victim")?.metadata()?;
+        for key in ["security.privileged", "security.nesting"] {
+            assert!(made["expanded_config"][key].is_null(), "{key}: {made}");
+        }
+        assert!(made["expanded_devices"]["out"].is_null(), "{made}");
+        assert!(!fetched(&host, "victim", "/mnt/file")?.contains(SECRET));
+        let pid = Instance { host: &host, name: "victim".into() }.pid()?;
+        let maps = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
+        assert!(maps.lines().all(|line| line.split_whitespace().nth(1) != Some("0")), "{maps}");
     }
     canary.assert_untouched()?;
     host.assert_nothing_leaked()

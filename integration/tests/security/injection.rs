@@ -1,5 +1,6 @@
 //! Strings that want to be more than a value (families T4, T5).
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::Result;
@@ -167,6 +168,61 @@ fn sec_cve_2026_28384_names_and_values_that_look_like_options() -> Result<()> {
         }
     }
     assert!(!marker.exists());
+    if only_hull(&host) {
+        assert_same_supervisor(&host, supervisor)?;
+    }
+    host.assert_nothing_leaked()
+}
+
+/// CVE-2026-33945: the part of a key that names a file names it in its folder, or the key is refused.
+#[test]
+fn sec_cve_2026_33945_keys_that_are_paths() -> Result<()> {
+    let host = Host::ready()?;
+    let canary = Canary::new(&host)?;
+    let web = host.stopped("web")?;
+    let up = "../".repeat(30);
+    let target = canary.file().display().to_string();
+    for name in [format!("{up}{target}"), target.clone(), format!("x/{up}{target}"), "..".into()] {
+        for kind in ["systemd.credential.", "systemd.credential-binary.", "environment.", "user."] {
+            let config = json!({"config": {format!("{kind}{name}"): "b3ZlcndyaXR0ZW4="}});
+            let set = host.rest.patch("/1.0/instances/web", &config)?;
+            let of_a_file = kind.starts_with("systemd");
+            assert!(set.status >= 400 || !of_a_file, "{kind}{name}");
+        }
+    }
+    let _either_way = web.start();
+    canary.assert_untouched()?;
+    host.assert_nothing_leaked()
+}
+
+/// CVE-2021-43784: what is longer than a message to the helper may be is refused, or arrives whole; it never becomes
+/// another message.
+#[test]
+fn sec_cve_2021_43784_orders_that_are_too_long() -> Result<()> {
+    let host = Host::ready()?;
+    let supervisor = host.supervisor();
+    let web = host.running("web")?;
+    web.exec(&["sh", "-c", "/bin/busybox chmod 1777 /tmp"])?.ok()?;
+    let script = "echo ${#LONG} > /tmp/length; /bin/busybox id -u > /tmp/who";
+    for size in [32_000, 65_530, 65_536, 66_000, 131_000, 140_000, 300_000, 1_000_000] {
+        // One long value, then many of usual length.
+        let one: BTreeMap<String, String> = [("LONG".to_owned(), "x".repeat(size))].into();
+        let many: BTreeMap<String, String> =
+            (0..size / 100).map(|number| (format!("V{number:06}"), "x".repeat(92))).collect();
+        for (environment, length) in [(one, size), (many, 0)] {
+            let body = json!({
+                "command": ["sh", "-c", script], "environment": environment, "user": 1000,
+                "wait-for-websocket": false, "interactive": false,
+            });
+            web.exec(&["sh", "-c", "/bin/busybox rm -f /tmp/length /tmp/who"])?.ok()?;
+            let Ok(begun) = host.rest.post("/1.0/instances/web/exec", &body) else { continue };
+            let ran = begun.status < 400 && host.rest.wait(&begun).is_ok();
+            let said = web.exec(&["sh", "-c", "cat /tmp/length /tmp/who 2>/dev/null; true"])?.ok()?;
+            let refused = said.is_empty() && size > 32_000;
+            assert!(refused || said == format!("{length}\n1000\n"), "{size} ({ran}): {said:?}");
+        }
+    }
+    assert_eq!(web.exec(&["echo", "well"])?.ok()?, "well\n");
     if only_hull(&host) {
         assert_same_supervisor(&host, supervisor)?;
     }
