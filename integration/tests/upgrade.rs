@@ -220,7 +220,8 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
     let event = next_event(&mut events, "plugin-restarted")?;
     ensure!(event["source"] == "/1.0/plugins/storage-dir", "{event}");
     let metrics = String::from_utf8(host.rest.get("/1.0/metrics")?.body)?;
-    let info = metrics.lines().find(|line| line.starts_with("hull_plugin_info{") && line.contains("storage-dir@default"));
+    let info =
+        metrics.lines().find(|line| line.starts_with("hull_plugin_info{") && line.contains("storage-dir@default"));
     let info = info.context("no hull_plugin_info")?;
     ensure!(info.contains("contract=\"2\"") && info.contains("version=\"0.1.0\"") && info.contains("pid=\""), "{info}");
     ensure!(metrics.contains("hull_plugin_start_time_seconds{plugin=\"storage-dir@default\"}"), "{metrics}");
