@@ -1,6 +1,6 @@
 //! Frames as they were recorded of every method of every contract: a change of what stands on the wire fails here.
 //!
-//! `frames/v1/` is contract version 1: one line a frame, `METHOD request|reply HEX`. Lines are never changed, only added:
+//! `frames/v1/` is contract version 1, `frames/v2/` what version 2 has beyond it: one line a frame, `METHOD request|reply HEX`. Lines are never changed, only added:
 //! `cargo test -p hull-plugin --test frames -- --ignored` writes those of methods that have none yet. bincode has no names, so
 //! fields and variants may not be reordered, inserted or removed.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are test code
@@ -72,7 +72,7 @@ where
 }
 
 fn file(contract: &str) -> PathBuf {
-    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/frames/v1").join(format!("{contract}.txt"))
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/frames").join(format!("{contract}.txt"))
 }
 
 /// By method and direction.
@@ -141,17 +141,18 @@ macro_rules! every_contract {
                 $verb($contract, $argument).await;
             }};
         }
-        one!("lifecycle", samples::lifecycle);
-        one!("host", samples::host);
-        one!("storage", samples::storage);
-        one!("network", samples::network);
-        one!("instance", samples::instance);
-        one!("image", samples::image);
+        one!("v1/lifecycle", samples::lifecycle);
+        one!("v1/host", samples::host);
+        one!("v1/storage", samples::storage);
+        one!("v1/network", samples::network);
+        one!("v1/instance", samples::instance);
+        one!("v1/image", samples::image);
+        one!("v2/lifecycle", samples::lifecycle_of_version_two);
     }};
 }
 
 #[tokio::test]
-async fn what_version_one_wrote_is_understood() {
+async fn what_every_version_wrote_is_understood() {
     every_contract!(replay, |samples| samples);
 }
 

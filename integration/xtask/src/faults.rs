@@ -20,6 +20,9 @@ pub(crate) struct Faults {
     /// Stop at the first finding
     #[arg(long)]
     first: bool,
+    /// Build for release: bounds on time mean more then
+    #[arg(long)]
+    release: bool,
 }
 
 pub(crate) fn run(faults: &Faults) -> Result<()> {
@@ -28,10 +31,12 @@ pub(crate) fn run(faults: &Faults) -> Result<()> {
     }
     setup::run(&Setup::default())?;
     say("building");
-    succeed(&mut cargo(&["build", "--workspace", "--bins"])?)?;
+    let (profile, folder) = if faults.release { ("release", "release") } else { ("dev", "debug") };
+    succeed(&mut cargo(&["build", "--workspace", "--bins", "--profile", profile])?)?;
     say("committing faults");
-    let mut campaign = std::process::Command::new(target()?.join("debug/hull-faults"));
-    campaign.env("HULL_TEST_PROGRAMS", target()?.join("debug"));
+    let built = target()?.join(folder);
+    let mut campaign = std::process::Command::new(built.join("hull-faults"));
+    campaign.env("HULL_TEST_PROGRAMS", built);
     campaign.args(faults.seed.iter().flat_map(|seed| ["--seed".to_owned(), seed.to_string()]));
     campaign.args(faults.minutes.iter().flat_map(|minutes| ["--minutes".to_owned(), minutes.to_string()]));
     campaign.args(faults.only.iter().flat_map(|only| ["--only".to_owned(), only.clone()]));

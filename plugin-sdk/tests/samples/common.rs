@@ -94,6 +94,13 @@ fn description() -> Description {
     }
 }
 
+/// With values that must match an expression, which version 1 does not know.
+fn description_of_version_two() -> Description {
+    let mut description = description();
+    description.item_config[0].kind = ValueKind::matching("(a|b)+", "write a or b");
+    description
+}
+
 fn recovered() -> Vec<Recovered> {
     vec![
         Recovered::Adopted,
@@ -101,6 +108,12 @@ fn recovered() -> Vec<Recovered> {
         Recovered::Unknown { why: "why".into() },
         Recovered::Lost,
     ]
+}
+
+/// What version 2 has beyond version 1.
+pub(crate) fn lifecycle_of_version_two() -> Vec<crate::Sample<LifecycleRequest, LifecycleResponse>> {
+    let reply = LifecycleResponse::Describe(description_of_version_two());
+    vec![crate::Sample { method: "Describe", request: LifecycleRequest::Describe {}, reply }]
 }
 
 samples!(lifecycle, LifecycleRequest, LifecycleResponse, {

@@ -7,7 +7,7 @@ mod instance;
 mod network;
 mod storage;
 
-pub(crate) use common::{host, lifecycle};
+pub(crate) use common::{host, lifecycle, lifecycle_of_version_two};
 pub(crate) use image::image;
 pub(crate) use instance::instance;
 pub(crate) use network::network;
