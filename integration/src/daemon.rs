@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -91,11 +91,13 @@ impl Daemon {
         };
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
         self.child = Some(child.context("cannot start the daemon (built? `cargo build --workspace`)")?);
-        let rest = crate::Rest::new(self.socket());
+        let (rest, started) = (crate::Rest::new(self.socket()), Instant::now());
         until("the daemon answers", Duration::from_secs(30), || {
             rest.get("/1.0").ok().filter(|answer| answer.status == 200)
         })
         .with_context(|| self.log())?;
+        // With whatever is missing, full or broken: to be read in the output of a story.
+        eprintln!("the daemon answers after {:.0?}", started.elapsed());
         Ok(())
     }
 
