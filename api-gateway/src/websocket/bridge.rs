@@ -17,8 +17,10 @@ use crate::websocket::frame::{self, NORMAL, NOT_UTF8, Opcode, TOO_BIG};
 use crate::websocket::outbox::{Control, Outbox};
 use crate::websocket::receiver::{Ended, Received, Receiver};
 
-/// The largest frame of a stream, and the most received at once.
+/// The largest frame of what is copied, and the most received at once.
 const PIECE: usize = 256 * 1024;
+/// The largest frame of what is moved: each one's head wakes the client once more, and some clients take no larger ones.
+const MOVED: usize = 1024 * 1024;
 /// The most copied from a pipe at once: what is larger is moved inside the kernel.
 const COPIED: usize = 16 * 1024;
 /// What a pipe holds that nobody has enlarged.
@@ -184,7 +186,7 @@ impl Output {
             Output::Pipe(pipe) => match pipe.filled().await? {
                 0 => Ok(None),
                 length @ ..=COPIED => read(pipe, length, buffer).await,
-                length => Ok(Some(Piece::InPipe(pipe, length.min(PIECE)))),
+                length => Ok(Some(Piece::InPipe(pipe, length.min(MOVED)))),
             },
             Output::Stream(stream) => {
                 stream.readable().await?;
