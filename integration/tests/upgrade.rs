@@ -193,6 +193,28 @@ fn the_client_lists_replaces_and_revives_plugins() -> Result<()> {
         ensure!(refused.status == 1 && refused.stderr.contains(words), "{line:?}: {refused:?}");
     }
     let mut events = Websocket::connect(&host.socket(), "/1.0/events?type=lifecycle")?;
+    // A version that ends at once is refused, and the old one serves on in the same process.
+    let useless = host.folder().join("useless");
+    std::fs::create_dir(&useless)?;
+    std::fs::copy("/bin/false", useless.join("storage-dir"))?;
+    let serving = host.processes_named("storage-dir");
+    let manifest = "name = \"storage-dir\"\nkind = \"storage\"\ndescription = \"None.\"\nversion = \"0.1.1\"\n\
+                    contract = { oldest = 1, newest = 2 }\n";
+    for (manifest, words) in [
+        (None, "is missing: there is no `plugin.toml`, and the program holds none"),
+        (
+            Some(manifest.replace("newest = 2", "newest = 2000").replace("oldest = 1", "oldest = 1000")),
+            "speaks contract versions 1000",
+        ),
+        (Some(manifest.to_owned()), "`storage-dir@default` was refused: it ended"),
+    ] {
+        manifest.map_or(Ok(()), |text| std::fs::write(useless.join("plugin.toml"), text))?;
+        let refused = host.hull(&["plugin", "upgrade", "storage-dir", "--from", &useless.display().to_string()])?;
+        ensure!(refused.status == 1 && refused.stderr.contains(words), "{refused:?}");
+    }
+    host.rest.get("/1.0/storage-pools/default/resources")?.metadata()?;
+    ensure!(host.processes_named("storage-dir") == serving, "another process serves");
+
     // Out of service, and back by a word.
     let broken = host.processes_named("storage-dir");
     ensure!(broken.len() == 1, "{broken:?}");

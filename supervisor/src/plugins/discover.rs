@@ -29,6 +29,8 @@ pub(crate) enum ManifestError {
     Contract { oldest: u32, newest: u32 },
     #[error("has no program `{}`", .0.display())]
     Executable(PathBuf),
+    #[error("is missing: there is no `plugin.toml`, and the program holds none")]
+    Missing,
 }
 
 /// All of them by name. Earlier places win: what comes with hulld cannot be replaced from HULL_DIR.
@@ -110,7 +112,7 @@ pub(super) fn manifest_in(path: &Path, name: &str) -> Result<Manifest, ManifestE
     match fs::read_to_string(path.join("plugin.toml")) {
         Ok(text) => parse(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            embedded(&path.join(name))?.ok_or_else(|| ManifestError::Executable(path.join(name)))
+            embedded(&path.join(name))?.ok_or(ManifestError::Missing)
         }
         Err(error) => Err(error.into()),
     }

@@ -104,7 +104,7 @@ impl Versions {
         let folder = self.make(plugin, number)?;
         let manifest = |path: &Path| {
             discover::manifest_in(path, plugin)
-                .map_err(|error| VersionError::Manifest { path: path.to_owned(), source: error })
+                .map_err(|error| VersionError::Manifest { path: source.to_owned(), source: error })
         };
         copy(&source.join(plugin), &folder.join(plugin))?;
         // A manifest beside the program wins, as it does everywhere.
