@@ -1,4 +1,4 @@
-//! Paths that change while they are used (family T2).
+//! Paths that change while they are used (family T2). `HULL_TEST_ROUNDS=10000` races longer.
 
 use std::fs;
 
@@ -6,6 +6,11 @@ use anyhow::Result;
 use hull_integration::Host;
 
 use crate::support::{Canary, SECRET};
+
+/// How often files are pushed; every tenth time a disk is mounted.
+fn rounds() -> usize {
+    std::env::var("HULL_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
+}
 
 /// CVE-2018-15664, CVE-2021-30465, CVE-2024-45310: inside, a folder and a link out of it change places all the time, while files
 /// are pushed and pulled through the name and disks are mounted below it.
@@ -30,7 +35,7 @@ fn sec_cve_2021_30465_a_folder_that_becomes_a_link() -> Result<()> {
     let url = "/1.0/instances/web/files?path=/tmp/way/file";
     let headers = [("X-LXD-type", "file"), ("X-LXD-mode", "0666")];
     let mut reached = 0;
-    for round in 0..150 {
+    for round in 0..rounds() {
         let pulled = host.rest.get(url)?;
         assert!(!String::from_utf8_lossy(&pulled.body).contains(SECRET), "round {round}: the canary came out");
         let pushed = host.rest.request("POST", url, &headers, b"overwritten")?;
@@ -46,17 +51,20 @@ fn sec_cve_2021_30465_a_folder_that_becomes_a_link() -> Result<()> {
         }
         canary.assert_untouched()?;
     }
-    eprintln!("{reached} of 150 pushes found the folder");
+    eprintln!("{reached} of {} pushes found the folder", rounds());
     let source = format!("source={}", share.display());
-    for round in 0..15 {
+    let mut mounted = 0;
+    for round in 0..rounds() / 10 {
         let add = ["config", "device", "add", "web", "d1", "disk", &source, "path=/tmp/way/mounted"];
         if host.client(&add)?.status == 0 {
             let mounts = fs::read_to_string("/proc/self/mountinfo")?;
             assert!(!mounts.contains(&outside.to_string()), "round {round}: mounted on the host");
+            mounted += 1;
             host.client(&["config", "device", "remove", "web", "d1"])?.ok()?;
         }
         canary.assert_untouched()?;
     }
+    eprintln!("{mounted} of {} mounts found the folder", rounds() / 10);
     host.assert_nothing_leaked()
 }
 
