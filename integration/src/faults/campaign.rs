@@ -39,6 +39,8 @@ const HEALING: Duration = Duration::from_secs(30);
 const CONVERGENCE: Duration = Duration::from_secs(15);
 /// A process that was killed is back by then.
 const RESTART: Duration = Duration::from_secs(5);
+/// A driver that has met its fault is in the kernel by then, if it has not been let go already.
+const STUCK_BY: Duration = Duration::from_secs(1);
 /// What has nothing to do with the fault takes no longer.
 const OTHERS: Duration = Duration::from_secs(3);
 
@@ -210,6 +212,10 @@ impl Campaign {
         }
         let reached = fired.exists();
         let _ = std::fs::remove_file(&path); // it is there only if nobody has met it
+        if reached && cell.fault == Fault::Stuck {
+            // It says so a moment before it is stuck; who is let go before that would wait for ever.
+            let _ = until("it is stuck", STUCK_BY, || (self.stuck.waiting() > 0).then_some(()));
+        }
         self.stuck.release();
         findings.extend(result.as_ref().err().and_then(|error| unclear(&format!("{error:#}"))));
         findings.extend(self.heal(&scenario));
@@ -382,6 +388,7 @@ impl Campaign {
             left.is_empty().then_some(())
         });
         if self.stuck.waiting() > 0 {
+            self.stuck.release(); // or what takes everything down would wait, too
             bail!("somebody waits in the stuck file system after everybody was let go");
         }
         let web = Instance { host: &self.host, name: WEB.into() };
