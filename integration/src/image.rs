@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use sha2::{Digest, Sha256};
 
 use crate::command::run;
 
@@ -97,4 +98,10 @@ pub(crate) fn holding(folder: &Path, name: &str, content: &[u8]) -> Result<PathB
     run(&mut tar, "")?.ok()?;
     std::fs::remove_dir_all(place)?;
     Ok(tarball)
+}
+
+/// Of an image in one file.
+#[must_use]
+pub fn fingerprint(image: &[u8]) -> String {
+    Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -22,5 +22,6 @@ pub use cut::{Campaign, Report};
 pub use daemon::{Settings, Target, programs};
 pub use disk::Disk;
 pub use host::{Host, Instance};
+pub use image::fingerprint;
 pub use rest::{Answer, KeepAlive, Rest};
 pub use websocket::Websocket;

@@ -87,6 +87,14 @@ impl Rest {
         Ok(ended)
     }
 
+    /// The end of what was asked for, at once or by an operation.
+    pub fn done(&self, answer: &Answer) -> Result<()> {
+        match answer.json()?["type"].as_str() {
+            Some("async") => self.wait(answer).map(drop),
+            _ => answer.metadata().map(drop),
+        }
+    }
+
     /// A connection for many requests, one after the other.
     pub fn keep_alive(&self) -> KeepAlive {
         KeepAlive { rest: self.clone(), reader: None }

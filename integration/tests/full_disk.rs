@@ -8,9 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hull_integration::{Answer, Disk, Host, Instance, Settings, Target, run, until};
+use hull_integration::{Answer, Disk, Host, Instance, Settings, Target, fingerprint, run, until};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 #[test]
 fn a_full_disk_refuses_changes_answers_questions_and_heals() -> Result<()> {
@@ -245,9 +244,9 @@ fn full_images_refuse_an_upload_keep_no_part_of_it_and_heal() -> Result<()> {
     medium.as_ref().context("the images have a disk")?.resize(64 << 20)?;
     host.rest.wait(&upload(&host, &large)?).with_context(|| host.log())?;
     for image in [&small, &large] {
-        let sum: String = Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect();
-        let exported = host.rest.get(&format!("/1.0/images/{sum}/export"))?;
-        assert!(exported.status == 200 && exported.body == *image, "{sum}: {}", exported.status);
+        let fingerprint = fingerprint(image);
+        let exported = host.rest.get(&format!("/1.0/images/{fingerprint}/export"))?;
+        assert!(exported.status == 200 && exported.body == *image, "{fingerprint}: {}", exported.status);
     }
     host.assert_whole().with_context(|| host.log())?;
     host.leave()?;

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hull_integration::{Answer, Disk, Host, Instance, Rest, Settings, Target, until};
+use hull_integration::{Answer, Disk, Host, Instance, Rest, Settings, Target, fingerprint, until};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 /// What the client was told, to be compared with what is there after the cut.
 #[derive(Clone, Default, Debug)]
@@ -89,7 +88,7 @@ fn work(host: &Host, told: &Mutex<Told>, end: &AtomicBool) -> Result<()> {
         let urls = [
             format!("/1.0/instances/{instance}"),
             format!("{VOLUMES}/{volume}"),
-            format!("/1.0/images/{}", sum(&image)),
+            format!("/1.0/images/{}", fingerprint(&image)),
             format!("/1.0/networks/{bridge}"),
         ];
         let body = json!({"name": instance, "source": {"type": "image", "alias": "busybox"}});
@@ -117,7 +116,7 @@ impl Client<'_> {
     /// `request` makes what will be at `url`.
     fn make(&self, url: &str, request: impl FnOnce(&Rest) -> Result<Answer>) -> Result<()> {
         self.note(|told| _ = told.open.insert(url.to_owned()));
-        self.end(&request(&self.host.rest)?).with_context(|| format!("making {url}"))?;
+        self.host.rest.done(&request(&self.host.rest)?).with_context(|| format!("making {url}"))?;
         self.note(|told| {
             told.open.remove(url);
             told.made.insert(url.to_owned());
@@ -130,20 +129,12 @@ impl Client<'_> {
             told.made.remove(url);
             told.open.insert(url.to_owned());
         });
-        self.end(&self.host.rest.delete(url)?).with_context(|| format!("deleting {url}"))?;
+        self.host.rest.done(&self.host.rest.delete(url)?).with_context(|| format!("deleting {url}"))?;
         self.note(|told| {
             told.open.remove(url);
             told.deleted.insert(url.to_owned());
         });
         Ok(())
-    }
-
-    /// Waits until what was asked for is done, at once or by an operation.
-    fn end(&self, answer: &Answer) -> Result<()> {
-        match answer.json()?["type"].as_str() {
-            Some("async") => self.host.rest.wait(answer).map(drop),
-            _ => answer.metadata().map(drop),
-        }
     }
 
     fn note(&self, change: impl FnOnce(&mut Told)) {
@@ -194,17 +185,12 @@ fn images_whole(host: &Host, told: &Told) -> Result<()> {
         // Its deletion may be taken up just now.
         until(&format!("{url} is whole, or gone if it may be"), Duration::from_secs(20), || {
             let exported = host.rest.get(&format!("{url}/export")).ok()?;
-            let whole = exported.status == 200 && url.ends_with(&sum(&exported.body));
+            let whole = exported.status == 200 && url.ends_with(&fingerprint(&exported.body));
             let gone = exported.status == 404 && told.open.contains(url);
             (whole || gone).then_some(())
         })?;
     }
     Ok(())
-}
-
-/// The fingerprint of an image in one file.
-fn sum(image: &[u8]) -> String {
-    Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The sizes of all files of a fresh instance: none is empty that should not be.

@@ -14,7 +14,6 @@ use hull_integration::{Host, KeepAlive, Rest, Target, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// How often each part is replaced.
 const ROUNDS: usize = 10;
@@ -113,8 +112,12 @@ impl Traffic {
         let mut whole = 0;
         while self.goes_on() {
             let answer = self.timed("export", || rest.get(&format!("/1.0/images/{fingerprint}/export")))?;
-            let sum: String = Sha256::digest(&answer.body).iter().map(|byte| format!("{byte:02x}")).collect();
-            ensure!(sum == fingerprint, "{} bytes of another image came: {}", answer.body.len(), answer.status);
+            ensure!(
+                hull_integration::fingerprint(&answer.body) == fingerprint,
+                "{} bytes of another image came: {}",
+                answer.body.len(),
+                answer.status
+            );
             whole += 1;
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -53,7 +53,8 @@ pub struct DriverError {
     pub code: Code,
     /// What failed on what: lower case, names in backticks, no full stop.
     pub message: String,
-    /// The configuration key at fault, for [`Code::InvalidConfig`].
+    /// What is at fault: for [`Code::InvalidConfig`] the configuration key, else one of the call's objects, where the method
+    /// says so.
     pub key: Option<String>,
     /// Why, outermost cause first.
     pub causes: Vec<String>,

@@ -1,7 +1,7 @@
 //! Frames as they were recorded of every method of every contract: a change of what stands on the wire fails here.
 //!
-//! `frames/v1/` is contract version 1, `frames/v2/` what version 2 has beyond it: one line a frame, `METHOD request|reply HEX`. Lines are never changed, only added:
-//! `cargo test -p hull-plugin --test frames -- --ignored` writes those of methods that have none yet. bincode has no names, so
+//! `frames/v1/` is contract version 1, `frames/v2/` what version 2 has beyond it: one line a frame, `METHOD request|reply HEX`.
+//! Lines are never changed, only added: `cargo test -p hull-plugin --test frames -- --ignored` writes those of methods that have none yet. bincode has no names, so
 //! fields and variants may not be reordered, inserted or removed.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are test code
 

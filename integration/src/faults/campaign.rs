@@ -417,7 +417,7 @@ fn unclear(error: &str) -> Option<String> {
     if ["400: ", "404: ", "409: "].iter().any(|status| error.starts_with(status)) {
         return Some(format!("the request is blamed for what the driver did: {error}"));
     }
-    let clear = error.contains("plugin `") && error.contains('`') && error.contains(": ");
+    let clear = error.contains("plugin `") && error.contains(": ");
     if !clear {
         return Some(format!("the error does not say what happened where: {error}"));
     }

@@ -58,10 +58,7 @@ impl Stage {
 
     /// Waits for what a request has begun.
     pub(super) fn done(&self, answer: Answer) -> Result<()> {
-        match answer.json()?["type"].as_str() {
-            Some("async") => self.rest.wait(&answer).map(drop),
-            _ => answer.metadata().map(drop),
-        }
+        self.rest.done(&answer)
     }
 
     fn devices(&self) -> Value {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::permissions::permissions;
 use super::process::{Installed, Process, Status};
-use super::registry::{Failure, PluginState, Plugins, state_of};
+use super::registry::{FailureKind, PluginState, Plugins, state_of};
 use super::replace::{Grant, Restart};
 use crate::api::{ApiError, Json, Peer, Reply, Scope, sync};
 use crate::events::Bus;
@@ -39,9 +39,9 @@ pub(crate) async fn announce_failures(plugins: Plugins, events: Bus) {
         match failures.recv().await {
             Ok(failure) => {
                 let context = json!({"process": failure.process, "reason": failure.reason});
-                let action = match failure.failure {
-                    Failure::Ended => "plugin-ended",
-                    Failure::OutOfService => "plugin-failed",
+                let action = match failure.kind {
+                    FailureKind::Ended => "plugin-ended",
+                    FailureKind::OutOfService => "plugin-failed",
                 };
                 events.lifecycle_with(action, &url(&failure.plugin), context);
             }

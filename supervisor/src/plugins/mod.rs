@@ -22,7 +22,9 @@ mod upcalls;
 mod versions;
 
 pub use handles::{ImageHandle, InstanceHandle, NetworkHandle, StorageHandle};
-pub use registry::{Failure, PluginFailure, PluginState, PluginSummary, Plugins, PluginsError, REST_AFTER, Settings};
+pub use registry::{
+    FailureKind, PluginFailure, PluginState, PluginSummary, Plugins, PluginsError, REST_AFTER, Settings,
+};
 pub use replace::{Grant, Restart};
 pub use sandbox::stage_main as sandbox_stage;
 pub use sandbox::{Outcome, Trial, Walls};

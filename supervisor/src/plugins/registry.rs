@@ -119,12 +119,12 @@ pub struct PluginFailure {
     pub plugin: String,
     /// `storage-dir@default`
     pub process: String,
-    pub failure: Failure,
+    pub kind: FailureKind,
     pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum FailureKind {
     /// It ended unasked.
     Ended,
     /// It is not started again for a while.

@@ -86,9 +86,7 @@ fn cell(letter: char, plugin: &Plugin, process: &PluginProcess) -> String {
         'C' => of_calls(|statistics| format!("{:.1}", statistics.calls_per_second)),
         'h' => of_calls(|statistics| duration(statistics.p50_microseconds)),
         'H' => of_calls(|statistics| duration(statistics.p99_microseconds)),
-        _ => if_running(
-            process.statistics.as_ref().map(|statistics| memory(statistics.memory_bytes)).unwrap_or_default(),
-        ),
+        _ => measured.map(|statistics| memory(statistics.memory_bytes)).unwrap_or_default(),
     }
 }
 

@@ -10,7 +10,7 @@ use hull_plugin::storage::{NewVolume, Reconciled, Usage, VolumeRoot};
 use hull_plugin::{Code, ConfigMap, DriverError, Handle, MountFd, OperationId, PoolName, VolumeName};
 use hull_sys::mount::{Depth, Links, attribute, open_beneath, open_tree_clone, restrict};
 
-use super::declare::{BULK, CHANGE, QUERY, SLOW, driver_handle};
+use super::declare::{BULK, CHANGE, OPENING, QUERY, SLOW, driver_handle};
 use super::reconcile::reconcile_all;
 use crate::look;
 use crate::plugins::process::Process;
@@ -31,7 +31,7 @@ driver_handle! {
     StorageHandle, storage {
         create_pool(op: &OperationId, pool: &PoolName, config: &ConfigMap) -> ConfigMap, SLOW;
         delete_pool(op: &OperationId, pool: &PoolName) -> (), SLOW;
-        open_pool(pool: &PoolName, config: &ConfigMap) -> (), CHANGE;
+        open_pool(pool: &PoolName, config: &ConfigMap) -> (), OPENING;
         pool_usage() -> Usage, QUERY;
         create_volume(op: &OperationId, volume: &NewVolume) -> Option<Handle>, BULK;
         delete_volume(op: &OperationId, volume: &VolumeName) -> (), BULK;

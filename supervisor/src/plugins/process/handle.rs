@@ -145,14 +145,14 @@ impl Process {
         self.facts.borrow().clone()
     }
 
-    /// The last lines of that.
-    pub(crate) fn last_lines(&self) -> Vec<String> {
-        self.output.last_lines()
-    }
-
     /// The kept end of what its processes wrote.
     pub(crate) fn output(&self) -> String {
         self.output.text()
+    }
+
+    /// The last lines of that.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
+        self.output.last_lines()
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -20,7 +20,7 @@ use super::state::{Action, Event, State, step};
 use super::upgrade::{self, Upgrade};
 use crate::plugins::sandbox::{self, Child, Slot, SpawnError};
 use crate::plugins::statistics::Ending;
-use crate::plugins::{Failure, Notice, PluginFailure, upcalls};
+use crate::plugins::{FailureKind, Notice, PluginFailure, upcalls};
 
 /// What is asked of the owner; `done` is told when it has acted.
 pub(crate) enum Command {
@@ -392,7 +392,7 @@ impl Owner {
         tracing::warn!(plugin = %self.spec.name, how, "plugin ended");
         let ending = self.spec.statistics.ended(&how);
         if ending != Ending::Expected {
-            self.announce(Failure::Ended, &how);
+            self.announce(FailureKind::Ended, &how);
         }
         if ending == Ending::TooOften {
             self.spec.notice(Notice::KeepsEnding { how: how.clone() });
@@ -400,11 +400,11 @@ impl Owner {
         self.facts.send_modify(|facts| facts.last_end = Some(how.into()));
     }
 
-    fn announce(&self, failure: Failure, reason: &str) {
+    fn announce(&self, kind: FailureKind, reason: &str) {
         let failure = PluginFailure {
             plugin: self.spec.name.plugin.clone(),
             process: self.spec.name.to_string(),
-            failure,
+            kind,
             reason: reason.to_owned(),
         };
         let _ = self.spec.environment.failures.send(failure); // nobody who listens is fine
@@ -424,7 +424,7 @@ impl Owner {
         tracing::error!(plugin = %self.spec.name, %reason, "plugin is out of service");
         self.spec.statistics.doubt();
         self.spec.notice(Notice::OutOfService { why: reason.to_string() });
-        self.announce(Failure::OutOfService, &reason);
+        self.announce(FailureKind::OutOfService, &reason);
         self.status.send_replace(Status::Failed(reason));
         None
     }
